@@ -1,0 +1,54 @@
+# Two commands do all the set-up: `make demo` and `make test`.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/installed
+
+.PHONY: demo test install lint format types layers unit faults bench clean
+
+demo: install
+	$(BIN)/python examples/demo.py
+
+test: lint types layers
+	$(BIN)/python -m pytest -m "not faults"
+
+install: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; assert (3, 11) <= sys.version_info < (3, 14), sys.version' \
+		|| { echo "error: $(PYTHON) is not Python 3.11, 3.12 or 3.13"; \
+		     echo "fix: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 2; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@# torch first: its pinned build is small, what other packages would draw in is not.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: install
+	$(BIN)/mypy
+
+layers: install
+	$(BIN)/lint-imports
+
+format: install
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+unit: install
+	$(BIN)/python -m pytest tests/unit tests/contract
+
+# Kills real processes at many moments; half an hour.
+faults: install
+	$(BIN)/python -m pytest -m faults tests/faults
+
+# What things cost, each beside its peer.
+bench: install
+	$(BIN)/python benchmarks/trial_overhead.py
+
+clean:
+	rm -rf $(VENV) demo build dist *.egg-info

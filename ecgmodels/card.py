@@ -1,0 +1,123 @@
+"""A trained model to take home: a folder with `model.safetensors` and `card.json`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.torch
+import torch
+
+from ecgmodels.architecture import EfficientECGConfig
+from ecgmodels.efficientecg import EfficientECG
+from ecgmodels.errors import ECGModelsError
+from ecgmodels.files import write_atomically
+
+_REQUIRED = {
+    "leads": "lead names in the model's order",
+    "rate_hz": "sampling rate of the segments",
+    "classes": "class names in the order of the outputs",
+    "normalisation": "the training patients' statistics",
+}
+
+
+def save_model(folder: Path, model: EfficientECG, card: Mapping[str, Any]) -> None:
+    """Write `model` and what is known of it to `folder` (made if need be), the card last.
+
+    Args:
+        card: JSON values. Names of `leads` and `classes`, `rate_hz` and `normalisation` must be
+            there, for the model is of no use without them; preprocessing, features, dataset hash,
+            split, metrics and seed should be. `config`, `samples`, `versions` and the weights'
+            checksum are added.
+
+    Raises:
+        ECGModelsError: the card lacks an entry, contradicts the model, or is not JSON.
+    """
+    path = folder / "card.json"
+    _require_complete(card, model.config, path)
+    folder.mkdir(parents=True, exist_ok=True)
+    state = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    weights = safetensors.torch.save(state)
+    full = {
+        **card,
+        "config": model.config.to_dict(),
+        "samples": model.config.samples,
+        "versions": _versions(),
+        "weights_sha256": hashlib.sha256(weights).hexdigest(),
+    }
+    try:
+        text = json.dumps(full, indent=2, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ECGModelsError(
+            f"the card for {path} is not JSON: {error}",
+            hint="use finite numbers, strings, lists and dictionaries",
+        ) from error
+    write_atomically(folder / "model.safetensors", weights)
+    write_atomically(path, (text + "\n").encode())
+
+
+def load_model(folder: Path) -> tuple[EfficientECG, dict[str, Any]]:
+    """Return the model on the CPU, ready for prediction, and its card.
+
+    Raises:
+        ECGModelsError: a file is missing, damaged, or of another model.
+    """
+    card_path, weights_path = folder / "card.json", folder / "model.safetensors"
+    try:
+        card = json.loads(_read(card_path))
+        config = EfficientECGConfig.from_dict(card["config"])
+        expected = card["weights_sha256"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ECGModelsError(
+            f"{card_path} is not a model card: {error}", hint="copy the whole folder again"
+        ) from error
+    weights = _read(weights_path)
+    if hashlib.sha256(weights).hexdigest() != expected:
+        raise ECGModelsError(
+            f"{weights_path} does not have the SHA-256 that {card_path.name} gives",
+            hint="copy the whole folder again",
+        )
+    model = EfficientECG(config)
+    try:
+        model.load_state_dict(safetensors.torch.load(weights))
+    except (RuntimeError, safetensors.SafetensorError) as error:
+        raise ECGModelsError(
+            f"{weights_path} does not fit the configuration in {card_path.name}",
+            hint="load it with the version of ecgmodels that the card names",
+        ) from error
+    return model.eval(), card
+
+
+def _require_complete(card: Mapping[str, Any], config: EfficientECGConfig, path: Path) -> None:
+    for key, meaning in _REQUIRED.items():
+        if key not in card:
+            raise ECGModelsError(f"the card for {path} has no '{key}'", hint=f"add {meaning}")
+    for key, expected in (("leads", config.leads), ("classes", config.classes)):
+        if len(card[key]) != expected:
+            raise ECGModelsError(
+                f"the card for {path} names {len(card[key])} {key}, the model has {expected}",
+                hint=f"give {_REQUIRED[key]}",
+            )
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ECGModelsError(
+            f"{path} cannot be read: {error.strerror}", hint="name a folder that save_model wrote"
+        ) from error
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "numpy": np.__version__,
+    }

@@ -1,0 +1,167 @@
+"""EfficientECG: a 1-D EfficientNet with cross-attention to patient and rhythm features.
+
+Reads top to bottom as the signal flows: resample, stem, stages of inverted-residual blocks, head,
+pooling, classifier; `fusion` meets the map at the configured placements.
+
+Convolutions are two-dimensional over a height of 1 with channels last in memory: twice as fast as
+Conv1d on a CPU, and the layout tensor cores want. Axes: b batch, c channels, t time.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from ecgmodels.architecture import EfficientECGConfig
+from ecgmodels.fusion import CrossAttentionFusion, FeatureTokens
+from ecgmodels.plan import Block, resolve
+from ecgmodels.resampling import Resample
+
+
+class EfficientECG(nn.Module):
+    """The network that `config` describes; its exact sizes are in `plan`."""
+
+    def __init__(self, config: EfficientECGConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.plan = plan = resolve(config)
+        self.resample = (
+            Resample(plan.samples, plan.resampled)
+            if plan.resampled != plan.samples
+            else nn.Identity()
+        )
+        stem, head = plan.stem, plan.head
+        self.stem = _conv_norm_silu(stem.in_channels, stem.channels, stem.kernel, stem.stride)
+        self.stages = nn.ModuleList(
+            nn.Sequential(*(InvertedResidual(block) for block in plan.blocks if block.stage == row))
+            for row in range(1, plan.blocks[-1].stage + 1)
+        )
+        self.head = _conv_norm_silu(head.in_channels, head.channels, head.kernel, head.stride)
+        self.tokens = FeatureTokens(len(plan.features), plan.token_width) if plan.tokens else None
+        self.fusions = nn.ModuleDict(
+            {place.after: CrossAttentionFusion(plan, place) for place in plan.placements}
+        )
+        self.norm_tokens = nn.LayerNorm(plan.token_width) if plan.tokens_attend else None
+        self.dropout = nn.Dropout(plan.dropout)
+        self.classifier = nn.Linear(plan.classifier_inputs, plan.classes)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def forward(self, signal: Tensor, features: Tensor, feature_mask: Tensor) -> Tensor:
+        """Return the classes' logits.
+
+        Args:
+            signal: float32 [batch, lead, time], normalised.
+            features: float32 [batch, feature], normalised, 0 where missing.
+            feature_mask: bool [batch, feature], True where the feature is known.
+
+        Returns:
+            float32 [batch, class] (bfloat16 under autocast).
+        """
+        tokens = None if self.tokens is None else self.tokens(features, feature_mask)
+        x = self.stem(_channels_last(self.resample(signal)))
+        x, tokens = self._fuse("stem", x, tokens)
+        for number, stage in enumerate(self.stages, start=1):
+            x, tokens = self._fuse(f"stage{number}", stage(x), tokens)
+        x, tokens = self._fuse("head", self.head(x), tokens)
+        pooled = _mean_over_time(x)
+        if self.norm_tokens is not None:
+            pooled = torch.cat((pooled, self.norm_tokens(tokens).flatten(1)), dim=1)
+        elif self.plan.fusion == "concat":
+            pooled = torch.cat((pooled, features * feature_mask, feature_mask.to(pooled)), dim=1)
+        return self.classifier(self.dropout(pooled))
+
+    def _fuse(self, after: str, x: Tensor, tokens: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        return self.fusions[after](x, tokens) if after in self.fusions else (x, tokens)
+
+    def undecayed_parameters(self) -> Iterator[nn.Parameter]:
+        """Yield what weight decay should leave alone: norms, biases and learned tokens."""
+        learned_tokens = set() if self.tokens is None else set(self.tokens.parameters())
+        for parameter in self.parameters():
+            if parameter.ndim == 1 or parameter in learned_tokens:
+                yield parameter
+
+
+class InvertedResidual(nn.Module):
+    """Expand, filter each channel, re-weigh the channels, project (MBConv, Sandler et al. 2018)."""
+
+    def __init__(self, block: Block) -> None:
+        super().__init__()
+        hidden = block.hidden_channels
+        self.expand = (
+            _conv_norm_silu(block.in_channels, hidden)
+            if hidden != block.in_channels
+            else nn.Identity()
+        )
+        self.depthwise = _conv_norm_silu(hidden, hidden, block.kernel, block.stride, groups=hidden)
+        self.squeeze_excite = SqueezeExcitation(hidden, block.squeeze_channels)
+        self.project = _conv_norm(hidden, block.channels)
+        self.drop_path = DropPath(block.drop_path) if block.drop_path else nn.Identity()
+        self.residual = block.residual
+
+    def forward(self, x: Tensor) -> Tensor:
+        branch = self.project(self.squeeze_excite(self.depthwise(self.expand(x))))
+        return x + self.drop_path(branch) if self.residual else branch
+
+
+class SqueezeExcitation(nn.Module):
+    """Scale each channel by what its mean over time says (Hu et al. 2018)."""
+
+    def __init__(self, channels: int, squeeze_channels: int) -> None:
+        super().__init__()
+        self.reduce = nn.Linear(channels, squeeze_channels)
+        self.restore = nn.Linear(squeeze_channels, channels)
+        self.activation = nn.SiLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        scale_bc = torch.sigmoid(self.restore(self.activation(self.reduce(_mean_over_time(x)))))
+        return x * scale_bc[:, :, None, None]
+
+
+class DropPath(nn.Module):
+    """While training, zero whole segments with `probability` and make up for it in the rest."""
+
+    def __init__(self, probability: float) -> None:
+        super().__init__()
+        self.probability = probability
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return x
+        kept = 1 - self.probability
+        return x * x.new_empty(x.shape[0], 1, 1, 1).bernoulli_(kept).div_(kept)
+
+
+def _conv_norm_silu(
+    in_channels: int, channels: int, kernel: int = 1, stride: int = 1, groups: int = 1
+) -> nn.Sequential:
+    return nn.Sequential(*_conv_norm(in_channels, channels, kernel, stride, groups), nn.SiLU())
+
+
+def _conv_norm(
+    in_channels: int, channels: int, kernel: int = 1, stride: int = 1, groups: int = 1
+) -> nn.Sequential:
+    conv = nn.Conv2d(
+        in_channels,
+        channels,
+        kernel_size=(1, kernel),
+        stride=(1, stride),
+        padding=(0, kernel // 2),
+        groups=groups,
+        bias=False,
+    )
+    # He's initialisation by the inputs that an output feeds, as EfficientNet's own code has it.
+    nn.init.normal_(conv.weight, std=math.sqrt(2 * groups / (kernel * channels)))
+    return nn.Sequential(conv, nn.BatchNorm2d(channels))
+
+
+def _channels_last(signal: Tensor) -> Tensor:
+    """[batch, lead, time] -> [batch, lead, 1, time] with leads innermost in memory."""
+    return signal.transpose(1, 2).contiguous().unsqueeze(1).permute(0, 3, 1, 2)
+
+
+def _mean_over_time(x: Tensor) -> Tensor:
+    """[b, c, 1, t] -> [b, c]; unlike `mean`, its gradient never divides a whole map."""
+    return x.sum(dim=(2, 3)) / x.shape[3]

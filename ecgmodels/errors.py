@@ -1,0 +1,29 @@
+"""What ecgmodels raises when the input, not the program, is wrong."""
+
+
+class ECGModelsError(Exception):
+    """Base class: `str(error)` says what is wrong, `hint` how to mend it; one line each."""
+
+    def __init__(self, message: str, *, hint: str) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Errors travel between processes; the default would lose the keyword argument.
+        return _rebuild, (type(self), str(self), self.hint)
+
+
+def _rebuild(kind: type[ECGModelsError], message: str, hint: str) -> ECGModelsError:
+    return kind(message, hint=hint)
+
+
+class ConfigError(ECGModelsError):
+    """A configuration names an unknown key or asks for something that cannot be built."""
+
+
+class DataError(ECGModelsError):
+    """A recording, a shard, a manifest or an option of data preparation is not what it must be."""
+
+
+class TrainingError(ECGModelsError):
+    """Training cannot go on (for example, the loss is no longer finite)."""

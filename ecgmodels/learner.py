@@ -1,0 +1,189 @@
+"""A model in training: one pass over an epoch's batches, validation, state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ecgmodels.architecture import EfficientECGConfig
+from ecgmodels.augmentation import augment
+from ecgmodels.batches import Batch, DeviceSegments
+from ecgmodels.distributed import Ranks
+from ecgmodels.efficientecg import EfficientECG
+from ecgmodels.errors import TrainingError
+from ecgmodels.metrics import classification_metrics
+from ecgmodels.optimisation import MovingAverage, adamw, class_weights, learning_rate
+from ecgmodels.prediction import autocast, predict_slice
+from ecgmodels.sampling import epoch_batches, noise_seed, steps_per_epoch
+from ecgmodels.training_config import TrainingConfig
+
+_STEPS_BETWEEN_CHECKS = 100  # a loss is read (and a GPU waited for) this often
+
+
+class Learner:
+    """Everything that an epoch changes, and the means to change it."""
+
+    def __init__(
+        self,
+        model_config: EfficientECGConfig,
+        config: TrainingConfig,
+        train: DeviceSegments,
+        *,
+        seed: int,
+        ranks: Ranks,
+        device: torch.device,
+    ) -> None:
+        self.config = config
+        self.train = train
+        self.seed = seed
+        self.ranks = ranks
+        self.device = device
+        with _seeded(seed, torch.device("cpu")):
+            self.model = EfficientECG(model_config)
+        self.model.to(device)
+        self.optimizer = adamw(self.model, config)
+        self.average = MovingAverage(self.model, config.ema_decay) if config.ema_decay else None
+        self.class_weights = class_weights(
+            train.label, model_config.classes, config.class_weighting
+        )
+        self._network = ranks.wrap(self.model, device)
+
+    @property
+    def validated_model(self) -> EfficientECG:
+        """The moving average where there is one."""
+        return self.average.model if self.average else self.model
+
+    def train_epoch(self, epoch: int) -> dict[str, float]:
+        """Train through the 1-based `epoch`; return its mean loss and last learning rate.
+
+        Raises:
+            TrainingError: a loss is not finite.
+        """
+        config = self.config
+        batches = torch.from_numpy(
+            epoch_batches(
+                len(self.train),
+                config.batch_size,
+                config.segments_per_epoch,
+                seed=self.seed,
+                epoch=epoch,
+                rank=self.ranks.rank,
+                world_size=self.ranks.world_size,
+            )
+        ).to(self.device)
+        first = (epoch - 1) * len(batches)
+        losses = torch.empty(len(batches), device=self.device)
+        self._network.train()
+        with _seeded(noise_seed(self.seed, epoch, self.ranks.rank), self.device):
+            for step, index in enumerate(batches):
+                losses[step] = self._step(self.train.batch(index), first + step)
+                if (step + 1) % _STEPS_BETWEEN_CHECKS == 0 or step + 1 == len(batches):
+                    self._check(losses, epoch, step + 1)
+        self._average_statistics()
+        return {
+            "train_loss": float(losses.mean()),
+            "learning_rate": self.optimizer.param_groups[0]["lr"],
+        }
+
+    def _step(self, batch: Batch, step: int) -> Tensor:
+        config = self.config
+        steps = steps_per_epoch(len(self.train), config.batch_size, config.segments_per_epoch)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(config, step, steps)
+        signal = augment(
+            batch.signal,
+            amplitude_scale=config.amplitude_scale,
+            noise_uv=config.noise_uv,
+            time_shift=config.time_shift,
+            scale=self.train.scale,
+        )
+        with autocast(self.device):
+            logits = self._network(signal, batch.features, batch.feature_mask)
+        # A sum over the batch's size, not torch's weighted mean: that would undo the weights of a
+        # batch of one class, and weigh ranks unequally.
+        loss = F.cross_entropy(
+            logits.float(),
+            batch.label,
+            weight=self.class_weights,
+            label_smoothing=config.label_smoothing,
+            reduction="sum",
+        ) / len(batch.label)
+        self.optimizer.zero_grad()
+        loss.backward()
+        if config.gradient_clip is not None:
+            nn.utils.clip_grad_norm_(self.model.parameters(), config.gradient_clip)
+        self.optimizer.step()
+        if self.average:
+            self.average.update(step)
+        return loss.detach()
+
+    def _check(self, losses: Tensor, epoch: int, done: int) -> None:
+        """Average over the ranks what came since the last check; all of them see the same."""
+        recent = losses[(done - 1) // _STEPS_BETWEEN_CHECKS * _STEPS_BETWEEN_CHECKS : done]
+        self.ranks.average_([recent])
+        finite = recent.isfinite()
+        if not finite.all():
+            step = done - len(recent) + int(finite.logical_not().nonzero()[0]) + 1
+            raise TrainingError(
+                f"non-finite loss at epoch {epoch}, step {step}",
+                hint="lower learning_rate, lengthen warmup_epochs or set gradient_clip",
+            )
+
+    def _average_statistics(self) -> None:
+        """Make batch norm's running statistics equal on all ranks, as the weights are."""
+        models = [self.model, self.average.model] if self.average else [self.model]
+        norms = [m for model in models for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
+        for norm in norms:
+            assert norm.running_mean is not None
+            assert norm.running_var is not None
+            self.ranks.average_((norm.running_mean, norm.running_var))
+
+    def validate(
+        self, data: DeviceSegments, classes: tuple[str, ...], scored_classes: tuple[str, ...]
+    ) -> dict[str, float]:
+        """Return `classification_metrics` and `validation_loss`, the same on every rank.
+
+        Raises:
+            TrainingError: the model's outputs are not finite.
+        """
+        part = predict_slice(self.validated_model, data, self.ranks.share(len(data)))
+        probabilities = self.ranks.gather(part, len(data)).cpu().numpy()
+        if not np.isfinite(probabilities).all():
+            raise TrainingError(
+                "non-finite outputs on the validation segments",
+                hint="lower learning_rate, lengthen warmup_epochs or set gradient_clip",
+            )
+        labels = data.label.cpu().numpy()
+        of_label = probabilities[np.arange(len(labels)), labels]
+        metrics = classification_metrics(labels, probabilities, classes, scored_classes)
+        metrics["validation_loss"] = float(-np.log(of_label.clip(1e-12)).mean())
+        return metrics
+
+    def state(self) -> dict[str, Any]:
+        """Return what going on needs, as tensors and plain values."""
+        return {
+            "model": self.model.state_dict(),
+            "ema": self.average.model.state_dict() if self.average else None,
+            "optimizer": self.optimizer.state_dict(),
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go back to `state()`'s result."""
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.average:
+            self.average.model.load_state_dict(state["ema"])
+
+
+@contextmanager
+def _seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Draw from `seed` inside, and leave the caller's generators as they were."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield

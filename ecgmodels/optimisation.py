@@ -1,0 +1,69 @@
+"""Optimiser, learning-rate schedule, class weights and the moving average of weights."""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import torch
+from torch import Tensor
+
+from ecgmodels.efficientecg import EfficientECG
+from ecgmodels.training_config import ClassWeighting, TrainingConfig
+
+
+def adamw(model: EfficientECG, config: TrainingConfig) -> torch.optim.AdamW:
+    """Return AdamW (Loshchilov & Hutter 2019) that spares norms, biases and tokens its decay."""
+    undecayed = list(model.undecayed_parameters())
+    spared = set(undecayed)
+    decayed = [parameter for parameter in model.parameters() if parameter not in spared]
+    return torch.optim.AdamW(
+        [
+            {"params": decayed, "weight_decay": config.weight_decay},
+            {"params": undecayed, "weight_decay": 0.0},
+        ],
+        lr=config.learning_rate,
+        fused=True,
+    )
+
+
+def learning_rate(config: TrainingConfig, step: int, steps_per_epoch: int) -> float:
+    """Return the rate of the 0-based `step`, counted over all epochs."""
+    epoch = (step + 1) / steps_per_epoch
+    if epoch < config.warmup_epochs:
+        return config.learning_rate * epoch / config.warmup_epochs
+    # Half a step early, so that the very last step still learns.
+    epoch -= 0.5 / steps_per_epoch
+    progress = (epoch - config.warmup_epochs) / (config.epochs - config.warmup_epochs)
+    return config.learning_rate * 0.5 * (1 + math.cos(math.pi * max(progress, 0.0)))
+
+
+def class_weights(label: Tensor, classes: int, weighting: ClassWeighting) -> Tensor | None:
+    """Return float32 [class] whose mean over the segments is 1 (absent classes: 0), or None."""
+    if weighting == "none":
+        return None
+    count = torch.bincount(label, minlength=classes).float()
+    weight = 1 / (count.sqrt() if weighting == "sqrt" else count)
+    weight[count == 0] = 0
+    return weight * count.sum() / (weight * count).sum()
+
+
+class MovingAverage:
+    """An exponential moving average of a model's weights and normalisation statistics."""
+
+    def __init__(self, model: EfficientECG, decay: float) -> None:
+        self.decay = decay
+        self.model = copy.deepcopy(model).requires_grad_(False)
+        self._average = _floats(self.model)
+        self._current = _floats(model)
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """Take in the weights after the 0-based `step`; early steps forget faster."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        torch._foreach_lerp_(self._average, self._current, 1 - decay)
+
+
+def _floats(model: EfficientECG) -> list[Tensor]:
+    """Return weights and statistics, not batch norm's counters."""
+    return [value for value in model.state_dict().values() if value.is_floating_point()]

@@ -1,0 +1,246 @@
+"""Train a model: `fit` yields one `Epoch` after another.
+
+    for epoch in fit(model_config, training_config, data, seed=0):
+        print(epoch.number, epoch.metrics["mean_f1"])
+        epoch.save(checkpoint)
+
+Pure torch: whoever iterates decides when to save, stop or go on, and nothing here knows of a
+search. The same seed gives the same epochs, also when training was interrupted and resumed (bit for
+bit on a CPU with an equal number of threads).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from ecgmodels.architecture import EfficientECGConfig
+from ecgmodels.batches import DeviceSegments, Normalisation, Segments, to_device
+from ecgmodels.checkpoint import PastEpoch, read_checkpoint, require_identity, write_checkpoint
+from ecgmodels.distributed import Ranks
+from ecgmodels.efficientecg import EfficientECG
+from ecgmodels.errors import ConfigError, TrainingError
+from ecgmodels.learner import Learner
+from ecgmodels.training_config import TrainingConfig
+
+
+class _Dataset(Protocol):
+    """What `TrainingData.of` reads of `ecgmodels.data.Dataset`."""
+
+    @property
+    def classes(self) -> Sequence[str]: ...
+    @property
+    def scored_classes(self) -> Sequence[str]: ...
+    @property
+    def features(self) -> Sequence[str]: ...
+    def development(self, split: str = ...) -> tuple[Segments, Segments]: ...
+    def normalisation(self, split: str) -> Normalisation: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingData:
+    """What a trial is handed: the development part of a dataset under one split."""
+
+    train: Segments
+    validation: Segments
+    normalisation: Normalisation
+    classes: tuple[str, ...]
+    scored_classes: tuple[str, ...]
+    features: tuple[str, ...] = ()
+    """Names of the segments' features, in their order; the model's configuration picks."""
+
+    @classmethod
+    def of(cls, dataset: _Dataset, split: str = "fixed") -> TrainingData:
+        """Return an opened dataset's development part."""
+        train, validation = dataset.development(split)
+        return cls(
+            train=train,
+            validation=validation,
+            normalisation=dataset.normalisation(split),
+            classes=tuple(dataset.classes),
+            scored_classes=tuple(dataset.scored_classes),
+            features=tuple(dataset.features),
+        )
+
+    def require_fit(self, config: EfficientECGConfig) -> None:
+        """Check that the model takes these segments.
+
+        Raises:
+            ConfigError: leads, samples or classes differ, or a part is empty.
+        """
+        for part, segments in (("train", self.train), ("validation", self.validation)):
+            if len(segments.label) == 0:
+                raise ConfigError(f"the {part} part is empty", hint="choose another split")
+            leads, samples = segments.signal_uv.shape[1:]
+            if (leads, samples) != (config.leads, config.samples):
+                raise ConfigError(
+                    f"the model takes {config.leads} x {config.samples} (leads x samples), "
+                    f"the {part} segments have {leads} x {samples}",
+                    hint=f"set leads to {leads} and samples to {samples}",
+                )
+        if len(self.classes) != config.classes:
+            raise ConfigError(
+                f"the model tells {config.classes} classes apart, the data have {self.classes}",
+                hint=f"set classes to {len(self.classes)}",
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Epoch(PastEpoch):
+    """An epoch just finished; training waits until the next one is asked for.
+
+    `metrics` are `ecgmodels.metrics.classification_metrics` of the validation part, and
+    validation_loss, train_loss and learning_rate.
+    """
+
+    _training: _Training = field(repr=False, compare=False)
+
+    @property
+    def model(self) -> EfficientECG:
+        """The model as it was validated; it changes when the next epoch is asked for."""
+        return self._training.at(self.number).validated_model
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint that `fit(checkpoint=path)` goes on from, atomically.
+
+        Raises:
+            TrainingError: the next epoch was already asked for.
+        """
+        learner = self._training.at(self.number)
+        write_checkpoint(
+            path,
+            {
+                "identity": self._training.identity,
+                "model_config": learner.model.config.to_dict(),
+                "history": [asdict(past) for past in self._training.history],
+                **learner.state(),
+            },
+        )
+
+
+def fit(
+    model_config: EfficientECGConfig,
+    training_config: TrainingConfig,
+    data: TrainingData,
+    *,
+    seed: int,
+    max_epochs: int | None = None,
+    checkpoint: Path | None = None,
+    rank: int = 0,
+    world_size: int = 1,
+    device: str | torch.device = "cpu",
+    threads: int | None = None,
+) -> Iterator[Epoch]:
+    """Train, yielding every epoch as it ends.
+
+    The learning rate follows `training_config.epochs` wherever `max_epochs` stops, so a trial can
+    be stopped at a rung and taken up later as if it had never paused.
+
+    Args:
+        seed: of the initial weights, the order of segments, dropout and augmentation.
+        max_epochs: number of the last epoch to run; by default the schedule's end.
+        checkpoint: go on after this file's epoch if it exists (on every rank); nothing is yielded
+            if that was the last one.
+        rank, world_size: with more than one, the default process group must have been started;
+            every rank runs the same epochs and yields the same metrics. Save on one.
+        device: where data and model live; arithmetic is bfloat16 on a GPU.
+        threads: CPU threads for torch (a setting of the process), or None to leave them.
+
+    Raises:
+        ConfigError: model, data and options do not fit together.
+        TrainingError: the checkpoint is of another training, or a loss is not finite.
+    """
+    if threads is not None:
+        torch.set_num_threads(threads)
+    data.require_fit(model_config)
+    training = _Training(
+        model_config,
+        training_config,
+        data,
+        seed=seed,
+        ranks=Ranks(rank=rank, world_size=world_size),
+        device=torch.device(device),
+    )
+    if checkpoint is not None and checkpoint.exists():
+        training.resume(checkpoint)
+    return training.epochs(min(max_epochs or training_config.epochs, training_config.epochs))
+
+
+class _Training:
+    """A learner, its data and its past."""
+
+    def __init__(
+        self,
+        model_config: EfficientECGConfig,
+        config: TrainingConfig,
+        data: TrainingData,
+        *,
+        seed: int,
+        ranks: Ranks,
+        device: torch.device,
+    ) -> None:
+        def move(segments: Segments) -> DeviceSegments:
+            return to_device(
+                segments,
+                data.normalisation,
+                names=data.features,
+                wanted=model_config.features,
+                device=device,
+            )
+
+        self._data = data
+        self._validation = move(data.validation)
+        self._learner = Learner(
+            model_config, config, move(data.train), seed=seed, ranks=ranks, device=device
+        )
+        self._ranks = ranks
+        self._device = device
+        self._current: int | None = None
+        self.history: list[PastEpoch] = []
+        self.identity: dict[str, Any] = {
+            "seed": seed,
+            "train_segments": len(data.train.label),
+            "model": self._learner.model.plan.to_dict(),
+            "training": config.to_dict(),
+        }
+
+    def resume(self, checkpoint: Path) -> None:
+        state = read_checkpoint(checkpoint)
+        require_identity(checkpoint, state["identity"], self.identity)
+        self._learner.load_state(state)
+        self.history = [PastEpoch(**epoch) for epoch in state["history"]]
+
+    def epochs(self, last: int) -> Iterator[Epoch]:
+        self._ranks.require_equal(len(self.history), "the epoch they go on from", self._device)
+        for number in range(len(self.history) + 1, last + 1):
+            self._current = None
+            begin = time.perf_counter()
+            training = self._learner.train_epoch(number)
+            validation = self._learner.validate(
+                self._validation, self._data.classes, self._data.scored_classes
+            )
+            epoch = Epoch(
+                number=number,
+                metrics={**validation, **training},
+                seconds=time.perf_counter() - begin,
+                _training=self,
+            )
+            self.history.append(
+                PastEpoch(number=number, metrics=epoch.metrics, seconds=epoch.seconds)
+            )
+            self._current = number
+            yield epoch
+
+    def at(self, number: int) -> Learner:
+        """Return the learner, as long as it stands where that epoch left it."""
+        if number != self._current:
+            raise TrainingError(
+                f"epoch {number} is gone: training went on after it",
+                hint="save an epoch, or use its model, before asking for the next one",
+            )
+        return self._learner

@@ -1,0 +1,54 @@
+"""The `ecgsearch` command.
+
+Errors of the user's are two lines (what is wrong, how to mend it) and exit status 2; an
+interruption is 130. Modules that do the work are imported by the command that needs them, so that
+help and mistakes show at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from cluster.errors import ClusterError
+from ecgmodels.errors import ECGModelsError
+from search.cli import data, study
+from search.errors import ECGSearchError
+
+USER_ERROR = 2
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.run(options)
+    except (ECGModelsError, ECGSearchError, ClusterError) as error:
+        if options.debug:
+            raise
+        print(f"error: {_one_line(str(error))}", file=sys.stderr)
+        print(f"fix: {_one_line(error.hint)}", file=sys.stderr)
+        return USER_ERROR
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from here", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="ecgsearch",
+        description="Find the best accuracy an ECG model of each size can reach.",
+        epilog="Paths of data and studies are absolute or relative to $ECGSEARCH_HOME, which is "
+        "the current folder unless it is set.",
+    )
+    parser.add_argument("--debug", action="store_true", help="show where an error came from")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    data.add_commands(commands)
+    study.add_commands(commands)
+    return parser
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,130 @@
+"""The problem that ecgsearch exists for: EfficientECG networks on a prepared dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cluster.resources import Resources
+from ecgmodels import cost
+from ecgmodels.data import Dataset, open_dataset
+from search.errors import StudyError
+from search.problem import Context, ProblemSpec
+from spaces import Candidate, DataShape, Trial, build_space
+
+if TYPE_CHECKING:
+    from ecgmodels.training import Epoch, TrainingData
+
+PATH = "search.ecg_problem:ECGProblem"
+
+
+class ECGProblem:
+    """Candidates from a space, trained on the development part of a dataset.
+
+    Opening it reads the manifest; segments are read and their checksums verified when the first
+    candidate learns in a process, and kept for those that follow.
+    """
+
+    def __init__(
+        self,
+        *,
+        dataset: str,
+        dataset_hash: str,
+        split: str,
+        space: str,
+        ranges: Mapping[str, Any],
+        training: Mapping[str, Any],
+        workers: int = 1,
+        cpus: float = 1.0,
+        gpus: float = 0.0,
+        wide_above_parameters: int | None = None,
+        wide_workers: int = 1,
+    ) -> None:
+        """Open the problem on this node.
+
+        Args:
+            dataset: absolute path, the same on every node.
+            dataset_hash: `Dataset.hash` when the study began.
+            training: fields of `TrainingConfig` that candidates share, `epochs` among them.
+            workers, cpus, gpus: what a trial occupies; the last two are of each worker.
+            wide_above_parameters: models above this size get `wide_workers` workers.
+
+        Raises:
+            StudyError: the dataset is not the one that the study began with.
+            ECGModelsError: dataset, split, space or training settings cannot be used.
+        """
+        self.dataset = open_dataset(Path(dataset))
+        if self.dataset.hash != dataset_hash:
+            raise StudyError(
+                f"{dataset} is not the dataset that the study began with "
+                f"(hash {self.dataset.hash[:12]}, expected {dataset_hash[:12]})",
+                hint="prepare the data again with the first options, or start a new study",
+            )
+        self.split = split
+        self.dataset.normalisation(split)  # names a split that is not there before anything starts
+        self.space = build_space(space, data_shape(self.dataset), training, ranges)
+        self._shape = Resources(workers=workers, cpus=cpus, gpus=gpus)
+        self._wide_above = wide_above_parameters
+        self._wide_shape = Resources(workers=wide_workers, cpus=cpus, gpus=gpus)
+
+    def shapes(self) -> tuple[Resources, ...]:
+        """Return every shape that a trial of this problem can have."""
+        return (self._shape,) if self._wide_above is None else (self._shape, self._wide_shape)
+
+    def suggest(self, trial: Trial) -> Candidate:
+        return self.space.suggest(trial)
+
+    def cost(self, candidate: Candidate) -> Mapping[str, float]:
+        return cost(candidate.model)
+
+    def key(self, candidate: Candidate) -> str:
+        return candidate.key(self.dataset.hash)
+
+    def resources(self, candidate: Candidate) -> Resources:
+        if self._wide_above is None or cost(candidate.model)["parameters"] <= self._wide_above:
+            return self._shape
+        return self._wide_shape
+
+    def learn(self, candidate: Candidate, context: Context) -> Iterator[Epoch]:
+        from ecgmodels.training import fit
+
+        return fit(
+            candidate.model,
+            candidate.training,
+            self.data,
+            seed=context.seed,
+            max_epochs=context.max_epochs,
+            checkpoint=context.checkpoint,
+            rank=context.rank,
+            world_size=context.world_size,
+            device=context.device,
+            threads=context.threads,
+        )
+
+    @cached_property
+    def data(self) -> TrainingData:
+        """The train and validation parts under the study's split."""
+        from ecgmodels.training import TrainingData
+
+        return TrainingData.of(self.dataset, self.split)
+
+
+def data_shape(dataset: Dataset) -> DataShape:
+    """Return what a space has to know of the dataset."""
+    return DataShape(
+        leads=len(dataset.leads),
+        samples=dataset.samples,
+        classes=len(dataset.classes),
+        features=dataset.features,
+        rate_hz=dataset.rate_hz,
+    )
+
+
+def ecg_problem_spec(dataset: Dataset, **settings: Any) -> ProblemSpec:
+    """Describe an `ECGProblem` on an opened dataset, for sending to workers."""
+    return ProblemSpec(
+        path=PATH,
+        arguments={"dataset": str(dataset.path), "dataset_hash": dataset.hash, **settings},
+    )

@@ -1,0 +1,71 @@
+"""Why trials fail, and what is done about it: a pure policy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Cause(StrEnum):
+    """Classes of failure. Only a lost worker can end otherwise the next time."""
+
+    NON_FINITE = "non-finite loss"
+    OUT_OF_MEMORY = "out of memory"
+    BAD_DATA = "bad data"
+    BUG = "bug"
+    LOST_WORKER = "lost worker"
+
+
+@dataclass(frozen=True)
+class Retry:
+    """Lease the candidate again; it goes on from its last checkpoint."""
+
+
+@dataclass(frozen=True)
+class GiveUp:
+    """Record the failure and go on with other candidates."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailurePolicy:
+    """Retries what a retry can mend: a lost worker, `max_losses` times a candidate."""
+
+    max_losses: int = 3
+    max_bugs_in_a_row: int = 3
+    """So many candidates in a row that fail with one and the same bug end the search."""
+
+    def decide(self, cause: Cause, losses: int) -> Retry | GiveUp:
+        """Decide after a failure; `losses` counts the candidate's lost workers so far."""
+        if cause is Cause.LOST_WORKER and losses <= self.max_losses:
+            return Retry()
+        return GiveUp()
+
+
+_LOST_PEER = (
+    "Connection closed by peer",
+    "Connection reset by peer",
+    "NCCL communicator was aborted",
+)
+"""What gloo and nccl say on the ranks that are left when another one dies."""
+
+
+def classify(error: BaseException) -> Cause:
+    """Name the cause of an exception that learning raised.
+
+    Works on the classes' names, so that neither torch nor ray has to be imported to tell.
+    """
+    names = {kind.__name__ for kind in type(error).__mro__}
+    text = str(error)
+    if "non-finite" in text:
+        return Cause.NON_FINITE
+    if "OutOfMemoryError" in names or isinstance(error, MemoryError):
+        return Cause.OUT_OF_MEMORY
+    if "can't allocate memory" in text or "Cannot allocate memory" in text:
+        return Cause.OUT_OF_MEMORY
+    if "DataError" in names:
+        return Cause.BAD_DATA
+    if names & {"RayActorError", "WorkerCrashedError", "NodeDiedError"}:
+        return Cause.LOST_WORKER
+    if any(phrase in text for phrase in _LOST_PEER):
+        return Cause.LOST_WORKER
+    return Cause.BUG

@@ -1,0 +1,78 @@
+"""The front as a table for people."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from search.fronts import front_records
+from search.progress import format_value
+from search.records import CandidateRecord, Phase
+from search.study import Study
+
+
+def front_table(study: Study) -> str:
+    """Return the front, smallest first, with what the whole study did in a last line."""
+    records = front_records(study)
+    if not records:
+        return "no candidate has finished an epoch yet"
+    learned = [o.metric for o in study.objectives if not o.exact]
+    rows = [_row(record, learned) for record in records]
+    header = ["trial", *records[0].costs, *learned, "epochs", "seconds", "configuration"]
+    return "\n".join([*_aligned([header, *rows]), "", _summary(study)])
+
+
+def _row(record: CandidateRecord, learned: list[str]) -> list[str]:
+    return [
+        str(record.number),
+        *(format_value(value) for value in record.costs.values()),
+        *(format_value(record.metrics.get(metric)) for metric in learned),
+        str(record.epochs),
+        f"{record.seconds:.1f}",
+        describe_configuration(record.candidate),
+    ]
+
+
+def describe_configuration(candidate: Any) -> str:
+    """Return an architecture in a few words; another problem's parameters as they are."""
+    model = candidate.get("model") if isinstance(candidate, dict) else None
+    if not isinstance(model, dict) or "fusion" not in model:
+        return ", ".join(f"{key} {_short(value)}" for key, value in candidate.items())
+    words = [
+        str(model["base"]),
+        f"depth x{model['depth']:.2f}",
+        f"width x{model['width']:.2f}",
+        f"length x{model['resolution']:.2f}",
+        f"kernels x{model['kernel_scale']:.2f}",
+    ]
+    if model["fusion"] == "attention":
+        places = "+".join(model["placements"])
+        words.append(f"attention at {places}, {model['heads']} heads, {model['direction']}")
+    else:
+        words.append({"none": "no fusion", "concat": "features concatenated"}[model["fusion"]])
+    return ", ".join(words)
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _summary(study: Study) -> str:
+    phases = Counter(record.phase for record in study.records.values())
+    parts = [f"{phases[phase]} {phase.value}" for phase in Phase if phases[phase]]
+    epochs = sum(record.epochs for record in study.records.values())
+    seconds = sum(record.seconds for record in study.records.values())
+    return (
+        f"{len(study.records)} candidates tried ({', '.join(parts)}), "
+        f"{len(study.rejections)} proposals turned down untrained; "
+        f"{epochs} epochs, {seconds:.0f} s of training"
+    )
+
+
+def _aligned(rows: list[list[str]]) -> list[str]:
+    """Pad every column but the last; numbers and headers stand to the right."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]) - 1)]
+    return [
+        "  ".join([*(cell.rjust(width) for cell, width in zip(row, widths, strict=False)), row[-1]])
+        for row in rows
+    ]

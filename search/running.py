@@ -1,0 +1,198 @@
+"""Runs a study from its file: everything is checked first, then searched by one driver."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+
+from cluster.connect import connect
+from cluster.ledger import require_fit, slots
+from cluster.paths import resolve_path
+from cluster.resources import Capacity, Resources
+from ecgmodels.data import open_dataset
+from search.conductor import Conductor, Plan
+from search.ecg_problem import ECGProblem, ecg_problem_spec
+from search.engine import Done, Goal
+from search.halving import ParetoHalving
+from search.problem import Problem, ProblemSpec
+from search.progress import ProgressLines
+from search.study import Study
+from search.study_file import StudyFile
+from search.study_folder import StudyFolder
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchOutcome:
+    """How a run ended."""
+
+    study: Study
+    interrupted: bool
+    reason: str | None
+    """Why it ended before everything asked for was done; None when it did not."""
+
+
+def run_study(
+    study_file: StudyFile,
+    *,
+    address: str | None = None,
+    cpus: int | None = None,
+    show: Callable[[str], None] = print,
+) -> SearchOutcome:
+    """Start a study or take it up where it stands.
+
+    Nothing is written before file, dataset, space and cluster have been found fit for each other.
+
+    Args:
+        address: a Ray cluster; by default $RAY_ADDRESS, else a local Ray for as long as this lasts.
+        cpus: limits a local Ray.
+
+    Raises:
+        ECGSearchError, ECGModelsError, ClusterError: what is wrong, and how to mend it.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    folder = StudyFolder(resolve_path(study_file.study, what="the study folder"))
+    spec, dataset_hash = problem_spec(study_file)
+    problem = spec.build()
+    with contextlib.ExitStack() as stack:
+        interruption = stack.enter_context(Interruption.handled())
+        stack.enter_context(folder.driving())
+        connection = stack.enter_context(connect(address, cpus=cpus))
+        _require_fit(problem, connection.capacity)
+        study = folder.create(study_file, dataset_hash)
+        show(f"study    {folder.path}")
+        show(f"on       {connection.description}")
+        show(f"trials   {_concurrency(problem, connection.capacity)}")
+        if study.records:
+            show(f"resumed  {len(study.records)} candidates are known")
+        conductor = Conductor(
+            problem,
+            study,
+            plan(study_file),
+            checkpoints=folder.trials,
+            listener=ProgressLines(
+                study.objectives,
+                candidates=study_file.budget.candidates,
+                epochs=study_file.budget.epochs,
+                known=study.records,
+                show=show,
+            ),
+        )
+        done = _search(conductor, spec, connection.capacity, folder.ray, interruption)
+        if done is None:
+            return SearchOutcome(study=study, interrupted=True, reason=None)
+        if not done.resumable:
+            conductor.conclude()
+        return SearchOutcome(study=study, interrupted=False, reason=done.reason)
+
+
+def problem_spec(study_file: StudyFile) -> tuple[ProblemSpec, str | None]:
+    """Return how workers build the study's problem, and its dataset's hash if it has one."""
+    if study_file.problem is not None:
+        table = study_file.problem
+        return ProblemSpec(path=table.path, arguments=table.arguments), None
+    dataset = open_dataset(resolve_path(study_file.dataset, what="the dataset"))
+    trials = study_file.trials
+    wide = trials.wide
+    spec = ecg_problem_spec(
+        dataset,
+        split=study_file.split,
+        space=study_file.space.name,
+        ranges=study_file.space.ranges,
+        training={**study_file.training, "epochs": study_file.budget.epochs},
+        workers=trials.workers,
+        cpus=trials.cpus,
+        gpus=trials.gpus,
+        wide_above_parameters=wide.above_parameters if wide else None,
+        wide_workers=wide.workers if wide else 1,
+    )
+    return spec, dataset.hash
+
+
+def plan(study_file: StudyFile) -> Plan:
+    """Return how the study is searched."""
+    halving = study_file.halving
+    return Plan(
+        goal=Goal(candidates=study_file.budget.candidates, max_epochs=study_file.budget.epochs),
+        sampler=study_file.sampler.name,
+        startup=study_file.sampler.startup,
+        seed=study_file.seed,
+        bounds=study_file.to_bounds(),
+        halving=(
+            ParetoHalving(
+                eta=halving.eta,
+                first_rung=halving.first_rung,
+                min_results=halving.min_results,
+                finish_front=halving.finish_front,
+            )
+            if halving.name == "pareto"
+            else None
+        ),
+    )
+
+
+class Interruption:
+    """Whether somebody asked the search to leave (Ctrl-C, SIGTERM); a second Ctrl-C insists."""
+
+    def __init__(self) -> None:
+        self.requested = False
+
+    def __call__(self) -> bool:
+        return self.requested
+
+    @classmethod
+    @contextlib.contextmanager
+    def handled(cls) -> Iterator[Interruption]:
+        """Listen to signals for as long as the context lasts; in the main thread only."""
+        interruption = cls()
+        if threading.current_thread() is not threading.main_thread():
+            yield interruption
+            return
+        before = {
+            number: signal.signal(number, interruption._handle)
+            for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        try:
+            yield interruption
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _handle(self, number: int, frame: Any) -> None:
+        if self.requested and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.requested = True
+
+
+def _search(
+    conductor: Conductor,
+    spec: ProblemSpec,
+    capacity: Capacity,
+    ray_folder: Path,
+    interruption: Interruption,
+) -> Done | None:
+    from search.tune_executor import run_on_tune
+
+    return run_on_tune(conductor, spec, capacity, folder=ray_folder, interrupted=interruption)
+
+
+def _shapes(problem: Problem) -> tuple[Resources, ...]:
+    """Return the shapes that are known before a candidate is proposed."""
+    return problem.shapes() if isinstance(problem, ECGProblem) else (Resources(),)
+
+
+def _require_fit(problem: Problem, capacity: Capacity) -> None:
+    for shape in _shapes(problem):
+        require_fit(capacity, shape, "a trial")
+
+
+def _concurrency(problem: Problem, capacity: Capacity) -> str:
+    return "; or ".join(
+        f"up to {slots(capacity, shape)} at a time, each {shape}" for shape in _shapes(problem)
+    )

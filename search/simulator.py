@@ -1,0 +1,67 @@
+"""Runs a search in virtual time, in one process, without Ray.
+
+The same conductor and engine as on a cluster; each epoch takes as long as it says. Seconds of
+simulation stand for days of training, so that halving and samplers can be compared.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+from optuna.storages import InMemoryStorage
+
+from cluster.ledger import Ledger
+from cluster.resources import Capacity, NodeCapacity
+from search.conductor import Conductor, Plan
+from search.engine import Done, Verdict, Wait
+from search.lease import Lease
+from search.objectives import Objective
+from search.problem import Context, Epoch, Problem, rebuild_candidate
+from search.records import EpochResult
+from search.study import Study, create_study
+
+
+def simulate(
+    problem: Problem, objectives: list[Objective], plan: Plan, *, workers: int = 1
+) -> Study:
+    """Search `problem` with so many one-CPU workers; return the finished study (in memory)."""
+    study = create_study(InMemoryStorage(), "simulation", objectives)
+    conductor = Conductor(problem, study, plan, checkpoints=Path())
+    ledger = Ledger(Capacity((NodeCapacity(node_id="simulated", cpus=workers),)))
+    learning: dict[int, Iterator[Epoch]] = {}
+    order = itertools.count()
+    # (virtual end of the epoch, tie-break, lease, its result)
+    events: list[tuple[float, int, Lease, EpochResult]] = []
+
+    def run_epoch(lease: Lease, now_s: float) -> None:
+        epoch = next(learning[lease.number])
+        result = EpochResult(
+            number=epoch.number, metrics=dict(epoch.metrics), seconds=epoch.seconds
+        )
+        heapq.heappush(events, (now_s + epoch.seconds, next(order), lease, result))
+
+    now_s = 0.0
+    while True:
+        decision = conductor.next(ledger.can_place)
+        if isinstance(decision, Done):
+            conductor.conclude()
+            return study
+        if isinstance(decision, Wait):
+            now_s, _, lease, result = heapq.heappop(events)
+            verdict = conductor.report(lease.number, lease.attempt, [result])
+            if verdict is Verdict.CONTINUE:
+                run_epoch(lease, now_s)
+            else:
+                ledger.release(str(lease.number))
+            if verdict is Verdict.STOP:
+                del learning[lease.number]
+            continue
+        ledger.place(str(decision.number), decision.resources)
+        if decision.number not in learning:
+            context = Context(seed=decision.seed, max_epochs=decision.max_epochs)
+            candidate = rebuild_candidate(problem, decision.params, decision.key)
+            learning[decision.number] = iter(problem.learn(candidate, context))
+        run_epoch(decision, now_s)

@@ -1,0 +1,210 @@
+"""Trains one candidate data-parallel under Ray Train: wide trials of a search, and retraining.
+
+`TrainRun` starts a `TorchTrainer` (gloo on CPUs, nccl on GPUs) in a thread of whoever owns it. Rank
+0 hands each epoch's results to the `Switchboard` and waits there for the verdict, which all ranks
+then follow. So training never runs past a rung whose decision is still being made, and a stop ends
+the training loop itself, which is what makes Ray Train give its resources back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+# Train looks after its workers every 2 s by default, and notices a finished epoch loop no sooner.
+os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.1")
+
+import ray
+import ray.train
+import ray.train.torch
+import torch.distributed
+from ray.train import FailureConfig, RunConfig, ScalingConfig
+from ray.train.torch import TorchTrainer
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from search.checkpoints import Checkpoint, CheckpointFolder
+from search.engine import Verdict
+from search.failures import Cause, classify
+from search.lease import PROBLEMS, Lease, learn
+from search.problem import ProblemSpec
+from search.records import EpochResult
+
+Report = tuple[EpochResult, ...]
+
+
+class Switchboard:
+    """Connects the first ranks of running trainings with whoever judges them."""
+
+    def __init__(self) -> None:
+        self._reports: dict[str, asyncio.Queue[Report]] = defaultdict(asyncio.Queue)
+        self._verdicts: dict[str, asyncio.Queue[str]] = defaultdict(asyncio.Queue)
+
+    async def report(self, run: str, report: Report) -> str:
+        """Hand over results; returns the verdict on them, a `Verdict` value."""
+        await self._reports[run].put(report)
+        return await self._verdicts[run].get()
+
+    async def next_report(self, run: str, timeout_s: float) -> Report | None:
+        """Wait for results of a run; None when none come in time."""
+        try:
+            return await asyncio.wait_for(self._reports[run].get(), timeout_s)
+        except TimeoutError:
+            return None
+
+    async def answer(self, run: str, verdict: str) -> None:
+        await self._verdicts[run].put(verdict)
+
+    async def forget(self, run: str) -> None:
+        self._reports.pop(run, None)
+        self._verdicts.pop(run, None)
+
+
+def run_name(lease: Lease) -> str:
+    """Return the name under which a lease's training talks to the switchboard."""
+    return f"{lease.name}-attempt-{lease.attempt:03d}"
+
+
+class TrainRun:
+    """One attempt at one candidate on a group of workers."""
+
+    def __init__(self, lease: Lease, spec: ProblemSpec, switchboard: Any, *, storage: Path) -> None:
+        """Start training in a thread.
+
+        Args:
+            storage: folder on a file system that every node sees; Ray Train keeps its own state
+                there, nothing of ours.
+        """
+        self.name = run_name(lease)
+        self._switchboard = switchboard
+        self._error: BaseException | None = None
+        resources = lease.resources
+        per_worker = {"CPU": resources.cpus}
+        if resources.gpus:
+            per_worker["GPU"] = resources.gpus
+        trainer = TorchTrainer(
+            _train_loop,
+            train_loop_config={
+                "lease": lease,
+                "spec": spec.to_dict(),
+                "checkpoint": CheckpointFolder(lease.checkpoints).latest(),
+                "switchboard": switchboard,
+            },
+            scaling_config=ScalingConfig(
+                num_workers=resources.workers,
+                use_gpu=resources.gpus > 0,
+                resources_per_worker=per_worker,
+            ),
+            run_config=RunConfig(
+                name=self.name,
+                storage_path=str(storage),
+                # Failures are classified and retried by the engine, in one place.
+                failure_config=FailureConfig(max_failures=0),
+            ),
+        )
+        self._thread = threading.Thread(target=self._fit, args=(trainer,), daemon=True)
+        self._thread.start()
+
+    def next_report(self) -> Report | None:
+        """Wait for the next results; None when training has ended.
+
+        Raises:
+            WorkerGroupError: a worker raised or died.
+        """
+        while True:
+            running = self._thread.is_alive()
+            report = ray.get(self._switchboard.next_report.remote(self.name, 0.5))
+            if report is not None:
+                return report
+            if not running:
+                if self._error is not None:
+                    raise self._error
+                return None
+
+    def answer(self, verdict: Verdict) -> None:
+        self._switchboard.answer.remote(self.name, verdict.value)
+
+    def join(self, timeout_s: float | None = None) -> None:
+        """Wait until the workers are gone and their resources free."""
+        self._thread.join(timeout_s)
+        self._switchboard.forget.remote(self.name)
+
+    def _fit(self, trainer: TorchTrainer) -> None:
+        try:
+            trainer.fit()
+        except BaseException as error:
+            # A traceback would keep Ray Train's controller alive, and with it the resources.
+            error.__context__ = None
+            self._error = error.with_traceback(None)
+
+
+def _train_loop(config: Mapping[str, Any]) -> None:
+    """Run on every rank: learn, report on rank 0, follow the verdict together."""
+    lease: Lease = config["lease"]
+    checkpoint: Checkpoint | None = config["checkpoint"]
+    context = ray.train.get_context()
+    rank = context.get_world_rank()
+    device = ray.train.torch.get_device()
+    results = learn(
+        lease,
+        PROBLEMS.get(ProblemSpec.from_dict(config["spec"])),
+        checkpoint,
+        rank=rank,
+        world_size=context.get_world_size(),
+        device=str(device),
+        threads=max(1, int(lease.resources.cpus)),
+    )
+    for report in results:
+        verdict = Verdict.CONTINUE
+        if rank == 0:
+            answer = config["switchboard"].report.remote(run_name(lease), report)
+            verdict = Verdict(ray.get(answer))
+        if not _goes_on(verdict, device):
+            return
+
+
+def _goes_on(verdict: Verdict, device: torch.device) -> bool:
+    """Let all ranks follow rank 0's verdict."""
+    flag = torch.tensor([verdict is Verdict.CONTINUE], dtype=torch.int32, device=device)
+    if torch.distributed.get_world_size() > 1:
+        torch.distributed.broadcast(flag, src=0)
+    return bool(flag.item())
+
+
+def classify_train_error(error: BaseException) -> tuple[Cause, str]:
+    """Name the cause of a failed `TrainRun`: the worst of its workers' errors, in one line.
+
+    When one rank dies or raises, the others fail in their next collective call; what they say then
+    is an echo and counts only when there is nothing else.
+    """
+    failures = list(getattr(error, "worker_failures", {}).values()) or [error]
+    causes = [(classify(_root(failure)), _root(failure)) for failure in failures]
+    order = [Cause.NON_FINITE, Cause.OUT_OF_MEMORY, Cause.BAD_DATA, Cause.LOST_WORKER, Cause.BUG]
+    cause, root = min(causes, key=lambda pair: order.index(pair[0]))
+    return cause, _first_line(root)
+
+
+def _root(error: BaseException) -> BaseException:
+    """Return the exception that user code raised, out of Ray's wrappers."""
+    for wrapped in ("_base_exc", "health_check_failure", "controller_failure", "cause"):
+        inner = getattr(error, wrapped, None)
+        if isinstance(inner, BaseException):
+            return _root(inner)
+    return error
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {text[0] if text else 'no message'}"
+
+
+def start_switchboard() -> Any:
+    """Start the actor on this node, where the study is driven; it ends with the driver."""
+    here = ray.get_runtime_context().get_node_id()
+    strategy = NodeAffinitySchedulingStrategy(here, soft=False)
+    actor = ray.remote(Switchboard)
+    return actor.options(num_cpus=0, max_concurrency=1000, scheduling_strategy=strategy).remote()

@@ -1,0 +1,81 @@
+"""A problem that learns in milliseconds, for tests of the search: real processes, real files.
+
+Its accuracy grows with size and epochs and depends on a learning rate, so that there is a front to
+find. Options make it slow, failing or wide.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cluster.resources import Resources
+from search.problem import Context
+
+
+@dataclass(frozen=True)
+class ToyEpoch:
+    number: int
+    metrics: Mapping[str, float]
+    seconds: float
+
+    def save(self, path: Path) -> None:
+        path.write_text(json.dumps(self.number))
+
+
+class ToyProblem:
+    """`size` from 1 to 1000 against an accuracy below 1."""
+
+    def __init__(
+        self,
+        *,
+        epoch_s: float = 0.0,
+        fail: str = "",
+        wide_above: float = math.inf,
+        workers: int = 2,
+        marks: str = "",
+    ) -> None:
+        self.epoch_s = epoch_s
+        self.fail = fail
+        self.wide_above = wide_above
+        self.workers = workers
+        self.marks = marks
+
+    def suggest(self, trial: Any) -> dict[str, float]:
+        return {
+            "size": trial.suggest_int("size", 1, 1000, log=True),
+            "rate": trial.suggest_float("rate", 1e-3, 1e-1, log=True),
+        }
+
+    def cost(self, candidate: Mapping[str, float]) -> dict[str, float]:
+        return {"parameters": float(candidate["size"])}
+
+    def resources(self, candidate: Mapping[str, float]) -> Resources:
+        return Resources(workers=self.workers if candidate["size"] > self.wide_above else 1)
+
+    def learn(self, candidate: Mapping[str, float], context: Context) -> Iterator[ToyEpoch]:
+        first = json.loads(context.checkpoint.read_text()) + 1 if context.checkpoint else 1
+        ceiling = math.log(candidate["size"] + 1) / 8 - 0.1 * abs(
+            math.log10(candidate["rate"] * 100)
+        )
+        for number in range(first, context.max_epochs + 1):
+            time.sleep(self.epoch_s)
+            self._misbehave(candidate, context, number)
+            accuracy = ceiling * (1 - 0.5**number) + 0.02 * math.sin(candidate["size"] * number)
+            yield ToyEpoch(number, {"accuracy": accuracy}, max(self.epoch_s, 0.001))
+
+    def _misbehave(self, candidate: Mapping[str, float], context: Context, number: int) -> None:
+        if self.fail == "bug" or (self.fail == "large" and candidate["size"] > 100):
+            raise ZeroDivisionError("the toy divides by zero")
+        if self.fail == "kill-once":
+            mark = Path(self.marks) / f"killed-{candidate['size']}"
+            if number == 2 and context.rank == context.world_size - 1 and not mark.exists():
+                mark.touch()
+                os.kill(os.getpid(), signal.SIGKILL)

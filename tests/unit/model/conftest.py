@@ -1,0 +1,68 @@
+"""Synthetic segments: a class is a frequency, so that a small network can tell them apart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from ecgmodels.training import TrainingData
+
+CLASSES = ("N", "S", "V")
+
+
+@dataclass(frozen=True)
+class Waves:
+    signal_uv: np.ndarray[Any, np.dtype[np.int16]]
+    label: np.ndarray[Any, np.dtype[np.int64]]
+    features: np.ndarray[Any, np.dtype[np.float32]]
+
+
+@dataclass(frozen=True)
+class Statistics:
+    signal_mean_uv: tuple[float, ...] = (0.0, 0.0)
+    signal_std_uv: tuple[float, ...] = (350.0, 350.0)
+    feature_mean: tuple[float, ...] = (60.0, 0.5)
+    feature_std: tuple[float, ...] = (15.0, 0.5)
+
+
+def make_waves(segments: int, samples: int, seed: int) -> Waves:
+    random = np.random.default_rng(seed)
+    label = random.integers(len(CLASSES), size=segments)
+    phase = random.uniform(0, 2 * np.pi, (segments, 2, 1))
+    turns = 2 * np.pi * 3 * (label[:, None, None] + 1) * np.arange(samples) / samples
+    signal_uv = 500 * np.sin(turns + phase) + random.normal(0, 100, (segments, 2, samples))
+    age = random.normal(60, 15, segments)
+    age[random.random(segments) < 0.2] = np.nan
+    features = np.stack([age, random.integers(2, size=segments)], axis=1)
+    return Waves(signal_uv.astype(np.int16), label, features.astype(np.float32))
+
+
+def make_data(train: int, validation: int, samples: int = 64) -> TrainingData:
+    return TrainingData(
+        train=make_waves(train, samples, seed=1),
+        validation=make_waves(validation, samples, seed=2),
+        normalisation=Statistics(),
+        classes=CLASSES,
+        scored_classes=CLASSES,
+        features=("age", "sex"),
+    )
+
+
+@pytest.fixture
+def waves() -> Callable[..., TrainingData]:
+    """`waves(train, validation, samples=64)`: two leads, three classes, features age and sex."""
+    return make_data
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Small networks are faster so, and equal from run to run."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

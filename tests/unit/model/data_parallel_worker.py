@@ -1,0 +1,61 @@
+"""One rank of `test_data_parallel`, as a process; prints what it saw as a line of JSON.
+
+    python data_parallel_worker.py FOLDER RANK WORLD_SIZE
+
+It trains two epochs, goes on from the checkpoint FOLDER/trial.ckpt to the third, then tries to go
+on where only rank 0 has a checkpoint.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import torch.distributed as dist
+from conftest import make_data
+
+from ecgmodels import EfficientECGConfig, TrainingConfig, TrainingError, fit
+
+MODEL = EfficientECGConfig(leads=2, samples=64, classes=3, base="tiny", dropout=0.0)
+TRAINING = TrainingConfig(
+    epochs=3, batch_size=32, learning_rate=0.005, ema_decay=0.9, class_weighting="balanced"
+)
+DATA = make_data(151, 21)  # no whole batches; no equal shares of validation
+
+
+def main(folder: Path, rank: int, world_size: int) -> None:
+    dist.init_process_group(
+        "gloo",
+        init_method=f"file://{folder / 'rendezvous'}",
+        rank=rank,
+        world_size=world_size,
+        timeout=timedelta(seconds=60),
+    )
+    start = functools.partial(
+        fit, MODEL, TRAINING, DATA, seed=0, rank=rank, world_size=world_size, threads=1
+    )
+    checkpoint = folder / "trial.ckpt"
+    epochs = []
+    for last in (2, 3):
+        for epoch in start(max_epochs=last, checkpoint=checkpoint):
+            state = epoch.model.state_dict().values()
+            weights = hashlib.sha256(b"".join(value.numpy().tobytes() for value in state))
+            epochs.append({"metrics": epoch.metrics, "weights": weights.hexdigest()})
+            if rank == 0:
+                epoch.save(checkpoint)
+        dist.barrier()
+    refusal = ""
+    try:
+        next(start(checkpoint=checkpoint if rank == 0 else folder / "elsewhere.ckpt"))
+    except TrainingError as error:
+        refusal = str(error)
+    dist.destroy_process_group()
+    print(json.dumps({"epochs": epochs, "refusal": refusal}))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))

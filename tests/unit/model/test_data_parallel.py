@@ -1,0 +1,94 @@
+"""Data-parallel training in two real processes over gloo."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ecgmodels import (
+    EfficientECGConfig,
+    TrainingConfig,
+    TrainingData,
+    classification_metrics,
+    fit,
+    predict,
+    read_history,
+    read_model,
+)
+
+HERE = Path(__file__).parent
+Rank = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("ranks")
+
+
+@pytest.fixture(scope="module")
+def ranks(folder: Path) -> list[Rank]:
+    processes = [
+        subprocess.Popen(
+            [sys.executable, str(HERE / "data_parallel_worker.py"), str(folder), str(rank), "2"],
+            env=os.environ | {"PYTHONPATH": str(HERE.parents[2])},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    results = [process.communicate(timeout=120) for process in processes]
+    for process, (_, errors) in zip(processes, results, strict=True):
+        assert process.returncode == 0, errors
+    return [json.loads(output.splitlines()[-1]) for output, _ in results]
+
+
+def test_every_rank_holds_the_same_weights_after_every_epoch(ranks: list[Rank]) -> None:
+    first, second = ([epoch["weights"] for epoch in rank["epochs"]] for rank in ranks)
+    assert len(set(first)) == 3
+    assert first == second
+
+
+def test_every_rank_reports_the_same_metrics(ranks: list[Rank]) -> None:
+    first, second = ([epoch["metrics"] for epoch in rank["epochs"]] for rank in ranks)
+    assert first == second
+
+
+def test_metrics_equal_one_ranks_evaluation_of_the_same_weights(
+    ranks: list[Rank], folder: Path, waves: Callable[..., TrainingData]
+) -> None:
+    data = waves(151, 21)
+    model = read_model(folder / "trial.ckpt")
+    probabilities = predict(model, data.validation, data.normalisation)
+    alone = classification_metrics(
+        data.validation.label, probabilities, data.classes, data.scored_classes
+    )
+    together = ranks[0]["epochs"][-1]["metrics"]
+    assert {name: together[name] for name in alone} == pytest.approx(alone, abs=1e-6)
+
+
+def test_two_ranks_that_were_interrupted_learn_nearly_what_one_does(
+    ranks: list[Rank], folder: Path, waves: Callable[..., TrainingData]
+) -> None:
+    model = EfficientECGConfig(leads=2, samples=64, classes=3, base="tiny", dropout=0.0)
+    config = TrainingConfig(
+        epochs=3, batch_size=32, learning_rate=0.005, ema_decay=0.9, class_weighting="balanced"
+    )
+    alone = [epoch.metrics for epoch in fit(model, config, waves(151, 21), seed=0)]
+    together = [past.metrics for past in read_history(folder / "trial.ckpt")]
+    for one, two in zip(alone, together, strict=True):
+        assert two["learning_rate"] == one["learning_rate"]
+        # Each rank's batch norm sees half of a batch, so not exactly.
+        assert two["train_loss"] == pytest.approx(one["train_loss"], rel=0.2)
+
+
+def test_ranks_that_start_from_different_epochs_stop_rather_than_hang(ranks: list[Rank]) -> None:
+    for rank in ranks:
+        assert rank["refusal"] == "workers differ in the epoch they go on from: 3, 0"

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+
+import pytest
+
+import ecgmodels
+
+
+def loaded_by(statement: str) -> set[str]:
+    code = f"import sys; {statement}; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return {name.partition(".")[0] for name in run.stdout.split()}
+
+
+def test_configurations_and_costs_load_neither_torch_nor_numpy() -> None:
+    statement = (
+        "from ecgmodels import EfficientECGConfig, TrainingConfig, cost; "
+        "cost(EfficientECGConfig(leads=1, samples=256, classes=5))"
+    )
+    assert not loaded_by(statement) & {"torch", "numpy", "sklearn", "pyarrow", "wfdb"}
+
+
+def test_training_loads_neither_ray_nor_optuna_nor_wfdb() -> None:
+    loaded = loaded_by("from ecgmodels import fit, load_model, predict")
+    assert "torch" in loaded
+    assert not loaded & {"ray", "optuna", "wfdb"}
+
+
+@pytest.mark.parametrize("name", ecgmodels.__all__)
+def test_every_public_name_is_there(name: str) -> None:
+    assert getattr(ecgmodels, name).__module__.startswith("ecgmodels.")
+    assert name in dir(ecgmodels)
+
+
+def test_the_function_cost_is_not_hidden_by_its_module() -> None:
+    importlib.import_module("ecgmodels.cost")
+
+    assert callable(ecgmodels.cost)
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'EfficientEEG'"):
+        ecgmodels.EfficientEEG  # noqa: B018
