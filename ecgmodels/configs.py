@@ -11,7 +11,7 @@ from ecgmodels.errors import ConfigError
 
 
 class Config:
-    """Mixin for frozen keyword-only dataclasses of numbers, strings, booleans, None and tuples of these."""
+    """Mixin for frozen keyword-only dataclasses of numbers, strings, booleans, None and tuples."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON-ready values; tuples become lists."""

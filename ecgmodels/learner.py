@@ -44,7 +44,7 @@ class Learner:
         self.seed = seed
         self.ranks = ranks
         self.device = device
-        with _seeded(seed, torch.device("cpu")):
+        with _seeded(seed, device):
             self.model = EfficientECG(model_config)
         self.model.to(device)
         self.optimizer = adamw(self.model, config)

@@ -155,20 +155,36 @@ def fit(
         ConfigError: model, data and options do not fit together.
         TrainingError: the checkpoint is of another training, or a loss is not finite.
     """
+    data.require_fit(model_config)
+    where = _usable(device)
     if threads is not None:
         torch.set_num_threads(threads)
-    data.require_fit(model_config)
     training = _Training(
         model_config,
         training_config,
         data,
         seed=seed,
         ranks=Ranks(rank=rank, world_size=world_size),
-        device=torch.device(device),
+        device=where,
     )
     if checkpoint is not None and checkpoint.exists():
         training.resume(checkpoint)
     return training.epochs(min(max_epochs or training_config.epochs, training_config.epochs))
+
+
+def _usable(device: str | torch.device) -> torch.device:
+    """Return the device with its index.
+
+    Raises:
+        ConfigError: it is unknown, or this machine has none.
+    """
+    try:
+        return torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(
+            f"device '{device}' cannot be used: {str(error).splitlines()[0]}",
+            hint="use 'cpu', or a torch built for this machine's GPU",
+        ) from error
 
 
 class _Training:

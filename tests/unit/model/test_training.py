@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from ecgmodels import (
     read_model,
 )
 from ecgmodels.augmentation import augment
+from ecgmodels.batches import to_device
 from ecgmodels.optimisation import class_weights, learning_rate
 
 Waves = Callable[..., TrainingData]
@@ -200,6 +202,12 @@ def test_a_model_that_does_not_fit_the_data_is_refused(
         fit(dataclasses.replace(MODEL, **changes), PLAIN, waves(32, 16), seed=0)  # type: ignore[arg-type]
 
 
+def test_a_device_that_is_not_there_is_refused(waves: Waves) -> None:
+    with pytest.raises(ConfigError, match="device 'warp' cannot be used") as caught:
+        fit(MODEL, PLAIN, waves(32, 16), seed=0, device="warp")
+    assert "'cpu'" in caught.value.hint
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -312,3 +320,18 @@ def test_missing_features_are_told_from_known_ones(waves: Waves) -> None:
     was_known = ~np.isnan(data.validation.features[:, 0])
     assert (np.abs(known - missing).max(axis=1) > 1e-7)[was_known].all()
     np.testing.assert_allclose(known[~was_known], missing[~was_known], atol=1e-6)
+
+
+def test_training_reads_a_memory_mapped_signal_without_a_copy(waves: Waves, tmp_path: Path) -> None:
+    data = waves(32, 16)
+    np.save(tmp_path / "signal.npy", data.train.signal_uv)
+    mapped = np.load(tmp_path / "signal.npy", mmap_mode="r")
+    segments = dataclasses.replace(data.train, signal_uv=mapped)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        on_device = to_device(
+            segments, data.normalisation, names=(), wanted=(), device=torch.device("cpu")
+        )
+    assert on_device.signal_uv.data_ptr() == mapped.ctypes.data
+    batch = on_device.batch(torch.tensor([3, 1]))
+    np.testing.assert_allclose(batch.signal, data.train.signal_uv[[3, 1]] / 350, rtol=1e-5)
