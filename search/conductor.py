@@ -13,7 +13,7 @@ from typing import Protocol
 
 from search.engine import Done, Engine, Fits, Goal, Verdict, Wait
 from search.errors import StudyError
-from search.failures import Cause, FailurePolicy, Retry
+from search.failures import Cause, FailurePolicy, Retry, classify
 from search.halving import ParetoHalving, Point
 from search.lease import Lease, candidate_name
 from search.objectives import Bound, objective_vector
@@ -117,7 +117,7 @@ class Conductor:
                 self._point(number, epoch.metrics)
             self.study.add_epochs(number, epochs)
         except StudyError as error:
-            self.failed(number, attempt, Cause.BUG, str(error))
+            self.failed(number, attempt, classify(error), str(error))
             return Verdict.STOP
         verdict = self._engine.report(number, epochs)
         if verdict is Verdict.PAUSE:

@@ -199,15 +199,14 @@ class Engine:
         if promoted is not None:
             self._waiting.append(promoted)
             return
-        if len(self._trials) >= self.goal.candidates or self._exhausted is not None:
-            self._waiting.extend(self._spare())
-            return
-        admitted = self._propose()
-        if admitted is None:
+        if len(self._trials) < self.goal.candidates and self._exhausted is None:
+            admitted = self._propose()
+            if admitted is not None:
+                self._trials[admitted.number] = _Trial(admitted.resources, Phase.QUEUED)
+                self._waiting.append(admitted.number)
+                return
             self._exhausted = "the space has no new candidate within the bounds to offer"
-            return
-        self._trials[admitted.number] = _Trial(admitted.resources, Phase.QUEUED)
-        self._waiting.append(admitted.number)
+        self._waiting.extend(self._spare())
 
     def _add(self, number: int, epoch: EpochResult) -> None:
         trial = self._trials[number]
@@ -276,9 +275,9 @@ class Engine:
             self._add(record.number, epoch)
             if epoch.number in self._rungs and epoch.number < record.epochs:
                 self._rungs[epoch.number].leave(record.number)
-        if trial.phase is Phase.RUNNING:
-            # Its worker is gone. At a rung it is as good as paused there; between rungs it goes
-            # on before anything new starts.
+        if trial.phase in (Phase.RUNNING, Phase.PAUSED):
+            # Its worker is gone, or was lost before. At a rung it is as good as paused there;
+            # between rungs it goes on before anything new starts.
             trial.phase = Phase.PAUSED
             if record.epochs not in self._rungs:
                 self._waiting.append(record.number)

@@ -16,6 +16,9 @@ class Cause(StrEnum):
     LOST_WORKER = "lost worker"
 
 
+LOST_WORKER_MESSAGE = "a worker process died"
+
+
 @dataclass(frozen=True)
 class Retry:
     """Lease the candidate again; it goes on from its last checkpoint."""
@@ -56,7 +59,7 @@ def classify(error: BaseException) -> Cause:
     """
     names = {kind.__name__ for kind in type(error).__mro__}
     text = str(error)
-    if "non-finite" in text:
+    if "non-finite" in text or "not a finite number" in text:
         return Cause.NON_FINITE
     if "OutOfMemoryError" in names or isinstance(error, MemoryError):
         return Cause.OUT_OF_MEMORY

@@ -172,7 +172,7 @@ class Study:
                 {"metrics": dict(epoch.metrics), "seconds": epoch.seconds},
             )
             record = dataclasses.replace(record, curve=(*record.curve, epoch))
-        self._records[number] = record
+            self._records[number] = record
 
     def pause(self, number: int) -> None:
         self._set_phase(number, Phase.PAUSED)
@@ -216,8 +216,8 @@ class Study:
                 self.complete(number)
             elif record.phase is Phase.STOPPED:
                 self.stop(number)
-            elif record.phase is Phase.FAILED:
-                self._tell(number, TrialState.FAIL)
+            elif record.failure is not None:
+                self.fail(number, record.failure)
         for number in self.strangers:
             self._tell(number, TrialState.FAIL)
         self.strangers.clear()
@@ -266,16 +266,16 @@ def create_study(
         StudyDirection.MAXIMIZE if objective.direction == "max" else StudyDirection.MINIMIZE
         for objective in objectives
     ]
-    exists = name in {study.study_name for study in storage.get_all_studies()}
     optuna_study = optuna.create_study(
         storage=storage, study_name=name, directions=directions, load_if_exists=True
     )
-    if not exists:
+    # Each is asked for by itself: a kill can fall between any two of these writes.
+    if optuna_study.metric_names is None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
             optuna_study.set_metric_names([objective.metric for objective in objectives])
     study = Study(storage, name, objectives)
-    if settings is not None and not exists:
+    if settings is not None and not study.settings:
         study.set_settings(settings)
     return study
 

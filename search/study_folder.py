@@ -80,9 +80,9 @@ class StudyFolder:
         settings = {"study_file": study_file.to_dict(), "dataset_hash": dataset_hash}
         if self.description.exists():
             self._require_same(study_file, dataset_hash)
-        else:
-            text = json.dumps({"format": 1, **settings}, indent=2)
-            write_atomically(self.description, (text + "\n").encode())
+        # Written anew each time: some settings may change, such as where the data lie.
+        text = json.dumps({"format": 1, **settings}, indent=2)
+        write_atomically(self.description, (text + "\n").encode())
         return create_study(
             self._storage(study_file.storage.url),
             study_file.name,

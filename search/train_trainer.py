@@ -29,7 +29,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from search.checkpoints import Checkpoint, CheckpointFolder
 from search.engine import Verdict
-from search.failures import Cause, classify
+from search.failures import LOST_WORKER_MESSAGE, Cause, classify
 from search.lease import PROBLEMS, Lease, learn
 from search.problem import ProblemSpec
 from search.records import EpochResult
@@ -185,7 +185,7 @@ def classify_train_error(error: BaseException) -> tuple[Cause, str]:
     causes = [(classify(_root(failure)), _root(failure)) for failure in failures]
     order = [Cause.NON_FINITE, Cause.OUT_OF_MEMORY, Cause.BAD_DATA, Cause.LOST_WORKER, Cause.BUG]
     cause, root = min(causes, key=lambda pair: order.index(pair[0]))
-    return cause, _first_line(root)
+    return cause, LOST_WORKER_MESSAGE if cause is Cause.LOST_WORKER else _first_line(root)
 
 
 def _root(error: BaseException) -> BaseException:

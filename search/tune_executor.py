@@ -33,7 +33,7 @@ from search.checkpoints import CheckpointFolder
 from search.conductor import Conductor
 from search.engine import Done, Verdict, Wait
 from search.errors import StudyError
-from search.failures import Cause
+from search.failures import LOST_WORKER_MESSAGE, Cause
 from search.lease import PROBLEMS, Lease, learn
 from search.problem import ProblemSpec
 from search.records import EpochResult
@@ -160,7 +160,7 @@ class _LeaseDesk:
         self._ledger.release(trial_id)
         if lost:
             self._conductor.failed(
-                lease.number, lease.attempt, Cause.LOST_WORKER, "the worker process died"
+                lease.number, lease.attempt, Cause.LOST_WORKER, LOST_WORKER_MESSAGE
             )
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
 """A problem that learns in milliseconds, for tests of the search: real processes, real files.
 
 Its accuracy grows with size and epochs and depends on a learning rate, so that there is a front to
-find. Options make it slow, failing or wide.
+find. Options make it slow, failing, wide or small.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from cluster.resources import Resources
+from search.objectives import Objective
 from search.problem import Context
+
+TOY_OBJECTIVES = [Objective("accuracy", "max"), Objective("parameters", "min", exact=True)]
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,17 @@ class ToyEpoch:
 
 
 class ToyProblem:
-    """`size` from 1 to 1000 against an accuracy below 1."""
+    """`size` from 1 to 1000 against an accuracy below 1.
+
+    Args:
+        epoch_s: how long an epoch takes.
+        fail: what goes wrong, several joined by "+": "bug" (always raises), "large" (raises above
+            size 100), "nan" (the third epoch's accuracy, above size 100), "kill-once" (the last
+            rank dies in epoch 2, the first time).
+        wide_above: candidates of a larger size take `workers` workers.
+        marks: a folder where "kill-once" notes whom it killed.
+        finite: with N, the space has N candidates only: sizes 1 to N at one rate.
+    """
 
     def __init__(
         self,
@@ -41,14 +54,18 @@ class ToyProblem:
         wide_above: float = math.inf,
         workers: int = 2,
         marks: str = "",
+        finite: int = 0,
     ) -> None:
         self.epoch_s = epoch_s
-        self.fail = fail
+        self.fails = frozenset(fail.split("+"))
         self.wide_above = wide_above
         self.workers = workers
         self.marks = marks
+        self.finite = finite
 
     def suggest(self, trial: Any) -> dict[str, float]:
+        if self.finite:
+            return {"size": trial.suggest_int("size", 1, self.finite), "rate": 0.01}
         return {
             "size": trial.suggest_int("size", 1, 1000, log=True),
             "rate": trial.suggest_float("rate", 1e-3, 1e-1, log=True),
@@ -66,15 +83,18 @@ class ToyProblem:
             math.log10(candidate["rate"] * 100)
         )
         for number in range(first, context.max_epochs + 1):
-            time.sleep(self.epoch_s)
+            if self.epoch_s:
+                time.sleep(self.epoch_s)
             self._misbehave(candidate, context, number)
             accuracy = ceiling * (1 - 0.5**number) + 0.02 * math.sin(candidate["size"] * number)
+            if "nan" in self.fails and number == 3 and candidate["size"] > 100:
+                accuracy = math.nan
             yield ToyEpoch(number, {"accuracy": accuracy}, max(self.epoch_s, 0.001))
 
     def _misbehave(self, candidate: Mapping[str, float], context: Context, number: int) -> None:
-        if self.fail == "bug" or (self.fail == "large" and candidate["size"] > 100):
+        if "bug" in self.fails or ("large" in self.fails and candidate["size"] > 100):
             raise ZeroDivisionError("the toy divides by zero")
-        if self.fail == "kill-once":
+        if "kill-once" in self.fails:
             mark = Path(self.marks) / f"killed-{candidate['size']}"
             if number == 2 and context.rank == context.world_size - 1 and not mark.exists():
                 mark.touch()

@@ -1,0 +1,477 @@
+"""The engine: what starts, what goes on, what is stopped, what an interruption leaves behind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pytest
+
+from cluster.resources import Resources
+from search.engine import Admitted, Done, Engine, Goal, Resume, Start, Verdict, Wait
+from search.failures import Cause, FailurePolicy, GiveUp, Retry
+from search.halving import ParetoHalving
+from search.records import CandidateRecord, EpochResult, Phase
+
+NARROW = Resources()
+WIDE = Resources(workers=2)
+# Rungs at epochs 1 and 3 of 9; the plain rule, nobody spared.
+STRICT = ParetoHalving(eta=3, first_rung=1, min_results=1, finish_front=False)
+
+
+class Space:
+    """Offers so many candidates, of the given shapes in turn."""
+
+    def __init__(self, size: int = 1000, shapes: Sequence[Resources] = (NARROW,)) -> None:
+        self.size = size
+        self.shapes = shapes
+        self.offered = 0
+
+    def __call__(self) -> Admitted | None:
+        if self.offered == self.size:
+            return None
+        number = self.offered
+        self.offered += 1
+        return Admitted(number=number, resources=self.shapes[number % len(self.shapes)])
+
+
+def engine_of(
+    candidates: int = 3,
+    *,
+    halving: ParetoHalving | None = STRICT,
+    space: Space | None = None,
+    records: Sequence[CandidateRecord] = (),
+    **options: object,
+) -> Engine:
+    """An engine that minimises the metric "loss" over 9 epochs."""
+    space = space or Space()
+    space.offered = len(records)
+    return Engine(
+        Goal(candidates=candidates, max_epochs=9),
+        propose=space,
+        point=lambda number, metrics: (metrics["loss"],),
+        halving=halving,
+        records=records,
+        **options,  # type: ignore[arg-type]
+    )
+
+
+def result(epoch: int, loss: float = 0.5) -> EpochResult:
+    return EpochResult(number=epoch, metrics={"loss": loss}, seconds=1.0)
+
+
+def report(engine: Engine, number: int, epoch: int, loss: float = 0.5) -> Verdict:
+    return engine.report(number, [result(epoch, loss)])
+
+
+def train(engine: Engine, number: int, epochs: range, loss: float = 0.5) -> Verdict:
+    """Report epoch after epoch until the verdict is not to continue."""
+    verdict = Verdict.CONTINUE
+    for epoch in epochs:
+        assert verdict is Verdict.CONTINUE
+        verdict = report(engine, number, epoch, loss)
+    return verdict
+
+
+def anything(resources: Resources) -> bool:
+    return True
+
+
+def nothing(resources: Resources) -> bool:
+    return False
+
+
+def start_all(engine: Engine, losses: Mapping[int, float]) -> None:
+    """Start candidates side by side; then let each report its first epoch, in order."""
+    for number in losses:
+        assert engine.next(anything) == Start(number)
+    for number, loss in losses.items():
+        assert report(engine, number, 1, loss) is Verdict.PAUSE
+
+
+def record(
+    number: int,
+    phase: Phase,
+    losses: Sequence[float] = (),
+    *,
+    lost_workers: int = 0,
+    resources: Resources = NARROW,
+) -> CandidateRecord:
+    """What a study's storage says of a candidate with these losses, epoch after epoch."""
+    return CandidateRecord(
+        number=number,
+        key=f"key-{number}",
+        params={},
+        candidate={},
+        costs={},
+        resources=resources,
+        phase=phase,
+        losses=lost_workers,
+        curve=tuple(result(epoch, loss) for epoch, loss in enumerate(losses, 1)),
+    )
+
+
+# Starting ---------------------------------------------------------------------------------------
+
+
+def test_candidates_start_one_after_the_other_up_to_the_goal() -> None:
+    engine = engine_of(3)
+    assert [engine.next(anything) for _ in range(4)] == [Start(0), Start(1), Start(2), Wait()]
+
+
+def test_nothing_starts_where_nothing_fits_and_the_candidate_keeps_its_place() -> None:
+    space = Space()
+    engine = engine_of(3, space=space)
+    assert [engine.next(nothing) for _ in range(3)] == [Wait()] * 3
+    assert space.offered == 1
+    assert engine.next(anything) == Start(0)
+
+
+def test_a_wide_candidate_drains_the_slots_instead_of_being_overtaken() -> None:
+    space = Space(shapes=[NARROW, WIDE, NARROW])
+    engine = engine_of(3, halving=None, space=space)
+
+    def one_slot_is_free(resources: Resources) -> bool:
+        return resources == NARROW
+
+    assert engine.next(anything) == Start(0)
+    assert engine.next(one_slot_is_free) == Wait()  # candidate 2 would fit
+    train(engine, 0, range(1, 10))
+    assert engine.next(anything) == Start(1)
+    assert engine.next(nothing) == Wait()
+    assert engine.next(anything) == Start(2)
+
+
+def test_without_halving_every_candidate_trains_to_full_length() -> None:
+    engine = engine_of(2, halving=None)
+    assert engine.rungs == ()
+    for number in (0, 1):
+        assert engine.next(anything) == Start(number)
+        assert train(engine, number, range(1, 10), loss=number) is Verdict.STOP
+    assert engine.next(anything) == Done()
+    assert engine.conclude() == []
+
+
+def test_a_search_for_nothing_is_done_at_once() -> None:
+    assert engine_of(0).next(anything) == Done()
+
+
+# Rungs ------------------------------------------------------------------------------------------
+
+
+def test_rungs_lie_eta_times_apart_below_full_length() -> None:
+    assert engine_of().rungs == (1, 3)
+
+
+def test_who_comes_to_an_empty_rung_is_paused() -> None:
+    engine = engine_of()
+    engine.next(anything)
+    assert report(engine, 0, 1) is Verdict.PAUSE
+
+
+def test_the_best_of_three_goes_on_without_a_pause() -> None:
+    engine = engine_of()
+    start_all(engine, {0: 0.5, 1: 0.6})
+    assert engine.next(anything) == Start(2)
+    assert report(engine, 2, 1, loss=0.4) is Verdict.CONTINUE
+    assert report(engine, 2, 2, loss=0.4) is Verdict.CONTINUE
+    assert report(engine, 2, 3, loss=0.4) is Verdict.PAUSE
+
+
+def test_a_paused_candidate_is_promoted_when_enough_came_in_behind_it() -> None:
+    engine = engine_of(10)
+    start_all(engine, {0: 0.4, 1: 0.5, 2: 0.6})
+    assert engine.next(anything) == Resume(0)
+    assert report(engine, 0, 2) is Verdict.CONTINUE
+    assert engine.next(anything) == Start(3)  # once
+
+
+def test_a_promotion_comes_before_a_new_candidate_and_the_highest_rung_first() -> None:
+    engine = engine_of(10)
+    start_all(engine, {0: 0.1, 1: 0.2, 2: 0.3, 3: 0.4, 4: 0.5, 5: 0.6, 6: 0.7, 7: 0.8})
+    for number in (0, 1):  # the quota of eight results is two
+        assert engine.next(anything) == Resume(number)
+        assert train(engine, number, range(2, 4), loss=number) is Verdict.PAUSE
+    assert engine.next(anything) == Start(8)
+    report(engine, 8, 1, loss=0.9)  # nine results: one more may leave the lower rung
+    assert engine.next(anything) == Resume(2)
+    assert train(engine, 2, range(2, 4), loss=2) is Verdict.PAUSE
+    assert engine.next(anything) == Resume(0)  # three results: one may leave the upper rung
+    assert train(engine, 0, range(4, 10)) is Verdict.STOP
+
+
+def test_a_promoted_candidate_waits_at_the_head_until_it_fits() -> None:
+    engine = engine_of(10)
+    start_all(engine, {0: 0.4, 1: 0.5, 2: 0.6})
+    assert [engine.next(nothing), engine.next(nothing)] == [Wait(), Wait()]
+    assert engine.next(anything) == Resume(0)
+
+
+def test_results_that_come_together_are_judged_by_the_last() -> None:
+    engine = engine_of()
+    start_all(engine, {0: 0.4, 1: 0.5, 2: 0.6})
+    assert engine.next(anything) == Resume(0)
+    assert engine.report(0, [result(2), result(3)]) is Verdict.PAUSE
+
+
+# The end ----------------------------------------------------------------------------------------
+
+
+def test_who_is_still_paused_in_the_end_is_stopped_for_good() -> None:
+    engine = engine_of(2)
+    start_all(engine, {0: 0.4, 1: 0.5})
+    assert engine.next(anything) == Done()
+    assert engine.conclude() == [0, 1]
+    assert engine.conclude() == []
+
+
+def test_in_the_end_the_front_is_trained_to_full_length() -> None:
+    engine = engine_of(2, halving=ParetoHalving(min_results=1, finish_front=True))
+    start_all(engine, {0: 0.4, 1: 0.5})
+    assert engine.next(anything) == Resume(0)
+    assert train(engine, 0, range(2, 4), loss=0.4) is Verdict.PAUSE
+    assert engine.next(anything) == Resume(0)
+    assert train(engine, 0, range(4, 10), loss=0.4) is Verdict.STOP
+    assert engine.next(anything) == Done()
+    assert engine.conclude() == [1]
+
+
+def test_a_candidate_that_turns_out_worse_on_the_way_makes_room_on_the_front() -> None:
+    engine = engine_of(2, halving=ParetoHalving(min_results=1, finish_front=True))
+    start_all(engine, {0: 0.4, 1: 0.5})
+    assert engine.next(anything) == Resume(0)
+    assert train(engine, 0, range(2, 4), loss=0.9) is Verdict.PAUSE
+    assert engine.next(anything) == Resume(1)
+
+
+def test_a_rung_with_few_results_does_not_stop_its_best() -> None:
+    engine = engine_of(2, halving=ParetoHalving(min_results=3, finish_front=False))
+    start_all(engine, {0: 0.4, 1: 0.5})
+    assert engine.next(anything) == Resume(0)
+    assert engine.next(anything) == Wait()
+    assert train(engine, 0, range(2, 4)) is Verdict.PAUSE
+    assert engine.next(anything) == Resume(0)  # the only result of the second rung
+
+
+def test_an_exhausted_space_ends_the_search_with_its_reason() -> None:
+    engine = engine_of(5, space=Space(size=2))
+    start_all(engine, {0: 0.4, 1: 0.5})
+    done = engine.next(anything)
+    assert done == Done("the space has no new candidate within the bounds to offer")
+    assert engine.conclude() == [0, 1]
+
+
+def test_an_exhausted_space_waits_for_who_is_running() -> None:
+    engine = engine_of(5, halving=None, space=Space(size=1))
+    assert [engine.next(anything), engine.next(anything)] == [Start(0), Wait()]
+    train(engine, 0, range(1, 10))
+    assert isinstance(engine.next(anything), Done)
+
+
+def test_an_exhausted_space_still_has_its_front_trained_to_full_length() -> None:
+    halving = ParetoHalving(min_results=1, finish_front=True)
+    engine = engine_of(5, halving=halving, space=Space(size=2))
+    start_all(engine, {0: 0.4, 1: 0.5})
+    assert engine.next(anything) == Resume(0)
+
+
+def test_an_exhausted_space_is_asked_once() -> None:
+    space = Space(size=1)
+    engine = engine_of(5, halving=None, space=space)
+    asked: list[int] = []
+    engine._propose = lambda: asked.append(1) or space()
+    assert engine.next(anything) == Start(0)
+    assert [engine.next(anything) for _ in range(3)] == [Wait()] * 3
+    assert len(asked) == 2
+
+
+# Failures ---------------------------------------------------------------------------------------
+
+
+def test_a_candidate_that_cannot_be_mended_is_given_up_and_the_search_goes_on() -> None:
+    engine = engine_of(2, halving=None)
+    engine.next(anything)
+    assert engine.failed(0, Cause.OUT_OF_MEMORY, "too large") == GiveUp()
+    assert engine.next(anything) == Start(1)
+    train(engine, 1, range(1, 10))
+    assert engine.next(anything) == Done()
+
+
+def test_a_lost_worker_is_leased_again_until_it_was_lost_too_often() -> None:
+    engine = engine_of(1, halving=None, failure_policy=FailurePolicy(max_losses=2))
+    assert engine.next(anything) == Start(0)
+    for _ in range(2):
+        assert engine.failed(0, Cause.LOST_WORKER, "gone") == Retry()
+        assert engine.next(anything) == Resume(0)
+    assert engine.failed(0, Cause.LOST_WORKER, "gone") == GiveUp()
+    assert engine.next(anything) == Done()
+
+
+def test_a_lost_candidate_goes_on_before_anything_new_starts() -> None:
+    engine = engine_of(5, halving=None)
+    assert [engine.next(anything), engine.next(anything)] == [Start(0), Start(1)]
+    engine.failed(0, Cause.LOST_WORKER, "gone")
+    assert [engine.next(anything), engine.next(anything)] == [Resume(0), Start(2)]
+
+
+def test_a_candidate_lost_after_it_left_a_rung_is_not_judged_there_again() -> None:
+    engine = engine_of(3)
+    start_all(engine, {0: 0.4, 1: 0.5, 2: 0.6})
+    assert engine.next(anything) == Resume(0)
+    engine.failed(0, Cause.LOST_WORKER, "gone")
+    assert engine.next(anything) == Resume(0)
+    assert report(engine, 0, 1, loss=0.9) is Verdict.CONTINUE  # its checkpoint was lost too
+
+
+def test_three_candidates_in_a_row_with_one_bug_halt_the_search() -> None:
+    engine = engine_of(10)
+    for number in range(4):
+        assert engine.next(anything) == Start(number)
+    for number in range(3):
+        assert engine.failed(number, Cause.BUG, "KeyError: 'lead'") == GiveUp()
+    assert engine.next(anything) == Wait()  # candidate 3 may end its lease
+    report(engine, 3, 1)
+    reason = "3 candidates in a row failed alike: KeyError: 'lead'"
+    assert engine.next(anything) == Done(reason, resumable=True)
+
+
+def test_different_bugs_do_not_halt_the_search() -> None:
+    engine = engine_of(10)
+    for number in range(6):
+        assert engine.next(anything) == Start(number)
+        engine.failed(number, Cause.BUG, f"KeyError: {number // 2}")
+    assert engine.next(anything) == Start(6)
+
+
+def test_a_result_between_bugs_shows_that_learning_works() -> None:
+    engine = engine_of(10, halving=None)
+    for number in range(4):
+        assert engine.next(anything) == Start(number)
+    for number in (0, 1):
+        engine.failed(number, Cause.BUG, "KeyError")
+    report(engine, 3, 1)
+    engine.failed(2, Cause.BUG, "KeyError")
+    assert engine.next(anything) == Start(4)
+
+
+@pytest.mark.parametrize("cause", [Cause.NON_FINITE, Cause.OUT_OF_MEMORY, Cause.BAD_DATA])
+def test_only_bugs_halt_the_search(cause: Cause) -> None:
+    engine = engine_of(10)
+    for number in range(4):
+        assert engine.next(anything) == Start(number)
+        engine.failed(number, cause, "as ever")
+    assert engine.next(anything) == Start(4)
+
+
+def test_after_a_halt_lost_workers_are_left_for_the_resumed_search() -> None:
+    engine = engine_of(10, halving=None)
+    for number in range(4):
+        engine.next(anything)
+    for number in range(3):
+        engine.failed(number, Cause.BUG, "KeyError")
+    assert engine.failed(3, Cause.LOST_WORKER, "gone") == Retry()
+    assert engine.next(anything) == Done(
+        "3 candidates in a row failed alike: KeyError", resumable=True
+    )
+
+
+# Going on after an interruption -----------------------------------------------------------------
+
+
+def test_a_queued_candidate_starts_before_a_new_one_is_proposed() -> None:
+    engine = engine_of(3, records=[record(0, Phase.QUEUED)])
+    assert [engine.next(anything) for _ in range(3)] == [Start(0), Start(1), Start(2)]
+
+
+def test_candidates_of_every_phase_count_towards_the_goal() -> None:
+    full = [0.1] * 9
+    records = [
+        record(0, Phase.DONE, full),
+        record(1, Phase.STOPPED, [0.5]),
+        record(2, Phase.FAILED),
+        record(3, Phase.RUNNING, full[:2]),
+        record(4, Phase.PAUSED, [0.6]),
+        record(5, Phase.QUEUED),
+    ]
+    space = Space()
+    engine = engine_of(6, space=space, records=records)
+    assert [engine.next(anything), engine.next(anything)] == [Resume(3), Start(5)]
+    train(engine, 3, range(3, 4))
+    report(engine, 5, 1, loss=0.7)
+    assert space.offered == 6
+    assert engine.next(anything) == Done()
+    assert engine.conclude() == [3, 4, 5]
+
+
+@pytest.mark.parametrize("phase", [Phase.DONE, Phase.STOPPED, Phase.FAILED])
+def test_what_is_final_is_not_run_again(phase: Phase) -> None:
+    engine = engine_of(1, records=[record(0, phase, [0.1] * 9)])
+    assert engine.next(anything) == Done()
+    assert engine.conclude() == []
+
+
+@pytest.mark.parametrize("epochs", [0, 2, 4])
+def test_a_candidate_interrupted_between_rungs_goes_on(epochs: int) -> None:
+    engine = engine_of(2, records=[record(0, Phase.RUNNING, [0.5] * epochs)])
+    assert [engine.next(anything), engine.next(anything)] == [Resume(0), Start(1)]
+    assert report(engine, 0, 5) is Verdict.CONTINUE
+
+
+def test_a_candidate_interrupted_at_a_rung_is_judged_there() -> None:
+    weak = engine_of(1, records=[record(0, Phase.RUNNING, [0.5])])
+    assert weak.next(anything) == Done()
+    assert weak.conclude() == [0]
+
+    others = [record(1, Phase.STOPPED, [0.6]), record(2, Phase.STOPPED, [0.7])]
+    strong = engine_of(3, records=[record(0, Phase.RUNNING, [0.5]), *others])
+    assert strong.next(anything) == Resume(0)
+
+
+@pytest.mark.parametrize("epochs", [0, 2, 5])
+def test_a_candidate_that_waited_for_another_worker_between_rungs_goes_on(epochs: int) -> None:
+    waiting = record(0, Phase.PAUSED, [0.5] * epochs, lost_workers=1)
+    engine = engine_of(2, records=[waiting])
+    assert [engine.next(anything), engine.next(anything)] == [Resume(0), Start(1)]
+
+
+def test_without_rungs_a_candidate_that_waited_for_another_worker_goes_on() -> None:
+    waiting = record(0, Phase.PAUSED, [0.5, 0.5, 0.5], lost_workers=1)
+    engine = engine_of(1, halving=None, records=[waiting])
+    assert engine.next(anything) == Resume(0)
+
+
+def test_a_paused_candidate_is_promoted_by_results_from_before_and_after() -> None:
+    records = [record(0, Phase.PAUSED, [0.4]), record(1, Phase.PAUSED, [0.5])]
+    engine = engine_of(3, records=records)
+    assert engine.next(anything) == Start(2)
+    report(engine, 2, 1, loss=0.6)
+    assert engine.next(anything) == Resume(0)
+
+
+def test_who_left_a_rung_before_the_interruption_is_counted_in_its_quota() -> None:
+    records = [
+        record(0, Phase.STOPPED, [0.4, 0.4, 0.4]),
+        record(1, Phase.PAUSED, [0.3]),
+        record(2, Phase.PAUSED, [0.6]),
+    ]
+    engine = engine_of(3, records=records)
+    assert engine.next(anything) == Done()  # three results, one has left
+
+
+def test_losses_before_the_interruption_count() -> None:
+    policy = FailurePolicy(max_losses=1)
+    lost_once = record(0, Phase.RUNNING, [0.5, 0.5], lost_workers=1)
+    engine = engine_of(1, failure_policy=policy, records=[lost_once])
+    assert engine.next(anything) == Resume(0)
+    assert engine.failed(0, Cause.LOST_WORKER, "gone") == GiveUp()
+
+
+def test_a_wide_candidate_drains_the_slots_after_an_interruption_too() -> None:
+    records = [record(0, Phase.QUEUED, resources=WIDE), record(1, Phase.QUEUED)]
+    engine = engine_of(2, records=records)
+    assert engine.next(lambda resources: resources == NARROW) == Wait()
+    assert engine.next(anything) == Start(0)
+
+
+def test_resuming_after_a_halt_counts_bugs_anew() -> None:
+    records = [record(number, Phase.FAILED) for number in range(3)]
+    assert engine_of(5, records=records).next(anything) == Start(3)
