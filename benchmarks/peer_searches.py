@@ -6,7 +6,9 @@ Nothing here writes checkpoints or a study, which ours does.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import optuna
@@ -22,7 +24,6 @@ from stopwatch import Stopwatch
 from trivial_problem import EPOCHS, TrivialEpoch, epochs
 
 _SPACE = {"size": tune.lograndint(1, 1_000_000), "rate": tune.loguniform(1e-3, 1e-1)}
-_OBJECTIVES = {"metric": ["accuracy", "parameters"], "mode": ["max", "min"]}
 
 
 def search_with_functions(folder: Path, *, trials: int, cpus: int) -> Stopwatch:
@@ -32,9 +33,7 @@ def search_with_functions(folder: Path, *, trials: int, cpus: int) -> Stopwatch:
 
 def search_with_reused_actors(folder: Path, *, trials: int, cpus: int) -> Stopwatch:
     """Tune and nothing else: random parameters, class trainables, actors reused."""
-    return _search(
-        _Trainable, folder, trials=trials, cpus=cpus, slots=cpus, space=_SPACE, reuse_actors=True
-    )
+    return _search(_Trainable, folder, trials=trials, cpus=cpus, slots=cpus, reuse_actors=True)
 
 
 def search_with_nested_trainers(folder: Path, *, trials: int, workers: int) -> Stopwatch:
@@ -49,7 +48,7 @@ def search_with_nested_trainers(folder: Path, *, trials: int, workers: int) -> S
         cpus=workers + 1,
         slots=1,
         algorithm=_optuna(),
-        space={"workers": workers, "storage": str(folder / "train")},
+        settings={"workers": workers, "storage": str(folder / "train")},
         max_concurrent_trials=1,
     )
 
@@ -62,7 +61,7 @@ def _search(
     cpus: int,
     slots: int,
     algorithm: OptunaSearch | None = None,
-    space: dict[str, Any] | None = None,
+    settings: Mapping[str, Any] = MappingProxyType({}),
     **tune_options: Any,
 ) -> Stopwatch:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -71,7 +70,7 @@ def _search(
         stopwatch = Stopwatch(slots=slots)
         results = tune.Tuner(
             trainable,
-            param_space=space,
+            param_space={**_SPACE, **settings},
             tune_config=tune.TuneConfig(search_alg=algorithm, num_samples=trials, **tune_options),
             run_config=tune.RunConfig(
                 storage_path=str(folder / "tune"), callbacks=[_Listener(stopwatch)], verbose=0
@@ -83,7 +82,7 @@ def _search(
 
 
 def _optuna() -> OptunaSearch:
-    return OptunaSearch(_SPACE, metric=["accuracy", "parameters"], mode=["max", "min"])
+    return OptunaSearch(metric=["accuracy", "parameters"], mode=["max", "min"])
 
 
 class _Listener(tune.Callback):

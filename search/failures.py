@@ -72,3 +72,9 @@ def classify(error: BaseException) -> Cause:
     if any(phrase in text for phrase in _LOST_PEER):
         return Cause.LOST_WORKER
     return Cause.BUG
+
+
+def one_line(error: BaseException) -> str:
+    """Return class and first line of an exception, as it is shown and written down."""
+    text = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {text[0] if text else 'no message'}"

@@ -14,7 +14,8 @@ from typing import Any
 
 from cluster.resources import Resources
 from search.checkpoints import Checkpoint, CheckpointFolder
-from search.problem import Context, Problem, ProblemSpec, rebuild_candidate
+from search.errors import StudyError
+from search.problem import Context, Epoch, Problem, ProblemSpec, rebuild_candidate
 from search.records import EpochResult
 
 
@@ -83,9 +84,7 @@ def learn(
     candidate = rebuild_candidate(problem, lease.params, lease.key)
     saved_s = time.monotonic()
     for epoch in problem.learn(candidate, context):
-        result = EpochResult(
-            number=epoch.number, metrics=dict(epoch.metrics), seconds=epoch.seconds
-        )
+        result = epoch_result(epoch)
         history.append(result)
         due = (
             epoch.number in lease.rungs
@@ -97,6 +96,23 @@ def learn(
         if due:
             saved_s = time.monotonic()
         yield (result,)
+
+
+def epoch_result(epoch: Epoch) -> EpochResult:
+    """Return what is kept of an epoch, in plain numbers (numpy's cannot be written down)."""
+    return EpochResult(
+        number=int(epoch.number),
+        metrics={name: float(value) for name, value in epoch.metrics.items()},
+        seconds=float(epoch.seconds),
+    )
+
+
+def ended_early(lease: Lease) -> StudyError:
+    """Return the error of a problem that yields too few epochs."""
+    return StudyError(
+        f"candidate {lease.number} stopped learning before epoch {lease.max_epochs}",
+        hint="let Problem.learn yield every epoch up to context.max_epochs",
+    )
 
 
 class ProblemCache:

@@ -111,15 +111,18 @@ def candidate_dict(candidate: Any) -> dict[str, Any]:
     A candidate is a mapping, a dataclass or anything with `to_dict()`.
     """
     if hasattr(candidate, "to_dict"):
-        return candidate.to_dict()
-    if dataclasses.is_dataclass(candidate) and not isinstance(candidate, type):
-        return dataclasses.asdict(candidate)
-    if isinstance(candidate, Mapping):
-        return dict(candidate)
-    raise StudyError(
-        f"a candidate of type {type(candidate).__name__} cannot be written down",
-        hint="let suggest() return a dictionary, a dataclass or an object with to_dict()",
-    )
+        values = candidate.to_dict()
+    elif dataclasses.is_dataclass(candidate) and not isinstance(candidate, type):
+        values = dataclasses.asdict(candidate)
+    elif isinstance(candidate, Mapping):
+        values = dict(candidate)
+    else:
+        raise StudyError(
+            f"a candidate of type {type(candidate).__name__} cannot be written down",
+            hint="let suggest() return a dictionary, a dataclass or an object with to_dict()",
+        )
+    # As the study's storage will give it back: tuples are lists there.
+    return json.loads(json.dumps(values))
 
 
 def candidate_key(problem: Problem, candidate: Any) -> str:

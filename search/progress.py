@@ -73,4 +73,5 @@ def format_value(value: float | None) -> str:
     """Return a count with thousands separators, a score with four digits, or a dash."""
     if value is None:
         return "-"
-    return f"{value:,.0f}" if abs(value) >= 1000 or value == int(value) else f"{value:.4f}"
+    is_count = abs(value) >= 1000 or float(value).is_integer()
+    return f"{value:,.0f}" if is_count else f"{value:.4f}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -95,6 +96,7 @@ def retrain(
         require_fit(connection.capacity, resources, "retraining")
         show(f"study    {folder.path}")
         show(f"on       {connection.description}")
+        stack.callback(shutil.rmtree, folder.ray, ignore_errors=True)
         retrained = []
         for record in chosen:
             lease = _lease(record, spec, folder, resources, study_file, options)

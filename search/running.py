@@ -63,6 +63,7 @@ def run_study(
     with contextlib.ExitStack() as stack:
         interruption = stack.enter_context(Interruption.handled())
         stack.enter_context(folder.driving())
+        folder.require_same(study_file, dataset_hash)
         connection = stack.enter_context(connect(address, cpus=cpus))
         _require_fit(problem, connection.capacity)
         study = folder.create(study_file, dataset_hash)

@@ -17,7 +17,8 @@ from cluster.ledger import Ledger
 from cluster.resources import Capacity, NodeCapacity
 from search.conductor import Conductor, Plan
 from search.engine import Done, Verdict, Wait
-from search.lease import Lease
+from search.failures import classify, one_line
+from search.lease import Lease, ended_early, epoch_result
 from search.objectives import Objective
 from search.problem import Context, Epoch, Problem, rebuild_candidate
 from search.records import EpochResult
@@ -33,15 +34,17 @@ def simulate(
     ledger = Ledger(Capacity((NodeCapacity(node_id="simulated", cpus=workers),)))
     learning: dict[int, Iterator[Epoch]] = {}
     order = itertools.count()
-    # (virtual end of the epoch, tie-break, lease, its result)
-    events: list[tuple[float, int, Lease, EpochResult]] = []
+    # (virtual end of the epoch, tie-break, lease, what came of it)
+    events: list[tuple[float, int, Lease, EpochResult | Exception]] = []
 
     def run_epoch(lease: Lease, now_s: float) -> None:
-        epoch = next(learning[lease.number])
-        result = EpochResult(
-            number=epoch.number, metrics=dict(epoch.metrics), seconds=epoch.seconds
-        )
-        heapq.heappush(events, (now_s + epoch.seconds, next(order), lease, result))
+        outcome: EpochResult | Exception
+        try:
+            outcome = _next_result(learning[lease.number], lease)
+            now_s += outcome.seconds
+        except Exception as error:
+            outcome = error
+        heapq.heappush(events, (now_s, next(order), lease, outcome))
 
     now_s = 0.0
     while True:
@@ -50,8 +53,13 @@ def simulate(
             conductor.conclude()
             return study
         if isinstance(decision, Wait):
-            now_s, _, lease, result = heapq.heappop(events)
-            verdict = conductor.report(lease.number, lease.attempt, [result])
+            now_s, _, lease, outcome = heapq.heappop(events)
+            verdict = Verdict.STOP
+            if isinstance(outcome, EpochResult):
+                verdict = conductor.report(lease.number, lease.attempt, [outcome])
+            else:
+                cause = classify(outcome)
+                conductor.failed(lease.number, lease.attempt, cause, one_line(outcome))
             if verdict is Verdict.CONTINUE:
                 run_epoch(lease, now_s)
             else:
@@ -65,3 +73,10 @@ def simulate(
             candidate = rebuild_candidate(problem, decision.params, decision.key)
             learning[decision.number] = iter(problem.learn(candidate, context))
         run_epoch(decision, now_s)
+
+
+def _next_result(learning: Iterator[Epoch], lease: Lease) -> EpochResult:
+    epoch = next(learning, None)
+    if epoch is None:
+        raise ended_early(lease)
+    return epoch_result(epoch)

@@ -78,8 +78,7 @@ class StudyFolder:
             StudyError: the study there was begun with other settings or another dataset.
         """
         settings = {"study_file": study_file.to_dict(), "dataset_hash": dataset_hash}
-        if self.description.exists():
-            self._require_same(study_file, dataset_hash)
+        self.require_same(study_file, dataset_hash)
         # Written anew each time: some settings may change, such as where the data lie.
         text = json.dumps({"format": 1, **settings}, indent=2)
         write_atomically(self.description, (text + "\n").encode())
@@ -124,7 +123,14 @@ class StudyFolder:
             ) from error
         return described
 
-    def _require_same(self, study_file: StudyFile, dataset_hash: str | None) -> None:
+    def require_same(self, study_file: StudyFile, dataset_hash: str | None) -> None:
+        """Check that the study here, if there is one, can go on with these settings and data.
+
+        Raises:
+            StudyError: it was begun with others.
+        """
+        if not self.description.exists():
+            return
         differences = study_file.compatible_with(self.study_file())
         if differences:
             raise StudyError(

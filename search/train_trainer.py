@@ -29,7 +29,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from search.checkpoints import Checkpoint, CheckpointFolder
 from search.engine import Verdict
-from search.failures import LOST_WORKER_MESSAGE, Cause, classify
+from search.failures import LOST_WORKER_MESSAGE, Cause, classify, one_line
 from search.lease import PROBLEMS, Lease, learn
 from search.problem import ProblemSpec
 from search.records import EpochResult
@@ -185,7 +185,7 @@ def classify_train_error(error: BaseException) -> tuple[Cause, str]:
     causes = [(classify(_root(failure)), _root(failure)) for failure in failures]
     order = [Cause.NON_FINITE, Cause.OUT_OF_MEMORY, Cause.BAD_DATA, Cause.LOST_WORKER, Cause.BUG]
     cause, root = min(causes, key=lambda pair: order.index(pair[0]))
-    return cause, LOST_WORKER_MESSAGE if cause is Cause.LOST_WORKER else _first_line(root)
+    return cause, LOST_WORKER_MESSAGE if cause is Cause.LOST_WORKER else one_line(root)
 
 
 def _root(error: BaseException) -> BaseException:
@@ -195,11 +195,6 @@ def _root(error: BaseException) -> BaseException:
         if isinstance(inner, BaseException):
             return _root(inner)
     return error
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {text[0] if text else 'no message'}"
 
 
 def start_switchboard() -> Any:

@@ -27,14 +27,13 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
 
-from cluster.ledger import Ledger, slots
+from cluster.ledger import Ledger, require_fit, slots
 from cluster.resources import Capacity, Resources
 from search.checkpoints import CheckpointFolder
 from search.conductor import Conductor
 from search.engine import Done, Verdict, Wait
-from search.errors import StudyError
 from search.failures import LOST_WORKER_MESSAGE, Cause
-from search.lease import PROBLEMS, Lease, learn
+from search.lease import PROBLEMS, Lease, ended_early, learn
 from search.problem import ProblemSpec
 from search.records import EpochResult
 from search.train_trainer import TrainRun, classify_train_error, run_name, start_switchboard
@@ -75,10 +74,10 @@ def run_on_tune(
     os.environ.update(_SETTINGS)
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max(1, slots(capacity, Resources())))
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     # A lost worker is the conductor's to report, in one line, not Tune's in thirty.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-    desk = _LeaseDesk(conductor, spec, Ledger(capacity), folder)
+    desk = _LeaseDesk(conductor, spec, capacity, folder)
     try:
         tune.Tuner(
             LeaseRunner,
@@ -109,20 +108,21 @@ class _LeaseDesk:
     """The driver's side of all leases: which Tune trial carries which, and what they occupy."""
 
     def __init__(
-        self, conductor: Conductor, spec: ProblemSpec, ledger: Ledger, folder: Path
+        self, conductor: Conductor, spec: ProblemSpec, capacity: Capacity, folder: Path
     ) -> None:
         self.done: Done | None = None
         self.error: BaseException | None = None
         self._conductor = conductor
         self._spec = spec
-        self._ledger = ledger
+        self._capacity = capacity
+        self._ledger = Ledger(capacity)
         self._folder = folder
         self._leases: dict[str, Lease] = {}
         self._switchboard: Any = None
 
     def lease(self, trial_id: str) -> dict[str, Any] | None:
         """Return a Tune configuration that carries a new lease, or None when there is none now."""
-        decision = self._conductor.next(self._ledger.can_place)
+        decision = self._conductor.next(self._fits)
         if isinstance(decision, Wait):
             return None
         if isinstance(decision, Done):
@@ -139,6 +139,11 @@ class _LeaseDesk:
             "switchboard": self._switchboard if wide else None,
             "storage": str(self._folder),
         }
+
+    def _fits(self, resources: Resources) -> bool:
+        """Say whether a trial fits now; one that never will would be waited for in vain."""
+        require_fit(self._capacity, resources, "a trial")
+        return self._ledger.can_place(resources)
 
     def report(self, trial_id: str, result: Mapping[str, Any]) -> Verdict:
         lease = self._leases[trial_id]
@@ -319,8 +324,5 @@ class _GroupLearning:
 
 def _required(epochs: tuple[EpochResult, ...] | None, lease: Lease) -> tuple[EpochResult, ...]:
     if epochs is None:
-        raise StudyError(
-            f"candidate {lease.number} stopped learning before epoch {lease.max_epochs}",
-            hint="let Problem.learn yield every epoch up to context.max_epochs",
-        )
+        raise ended_early(lease)
     return epochs

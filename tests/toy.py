@@ -39,8 +39,8 @@ class ToyProblem:
     Args:
         epoch_s: how long an epoch takes.
         fail: what goes wrong, several joined by "+": "bug" (always raises), "large" (raises above
-            size 100), "nan" (the third epoch's accuracy, above size 100), "kill-once" (the last
-            rank dies in epoch 2, the first time).
+            size 100), "nan" (up to size 10, no accuracy in epoch 2), "kill-once" (the last rank
+            dies in epoch 2, the first time).
         wide_above: candidates of a larger size take `workers` workers.
         marks: a folder where "kill-once" notes whom it killed.
         finite: with N, the space has N candidates only: sizes 1 to N at one rate.
@@ -87,7 +87,7 @@ class ToyProblem:
                 time.sleep(self.epoch_s)
             self._misbehave(candidate, context, number)
             accuracy = ceiling * (1 - 0.5**number) + 0.02 * math.sin(candidate["size"] * number)
-            if "nan" in self.fails and number == 3 and candidate["size"] > 100:
+            if "nan" in self.fails and number == 2 and candidate["size"] <= 10:
                 accuracy = math.nan
             yield ToyEpoch(number, {"accuracy": accuracy}, max(self.epoch_s, 0.001))
 

@@ -8,6 +8,7 @@ help and mistakes show at once.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -23,6 +24,9 @@ INTERRUPTED = 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status."""
     options = _parser().parse_args(arguments)
+    if os.getcwd() not in sys.path:
+        # As `python -m search` has it: a user's own problem or space lies where they start.
+        sys.path.insert(0, os.getcwd())
     try:
         return options.run(options)
     except (ECGModelsError, ECGSearchError, ClusterError) as error:

@@ -22,7 +22,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
-from .ray_head import RayHead, end_session, living, session_members
+from .ray_head import end_session, living, session_members
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -35,24 +35,24 @@ class Home:
     env: Mapping[str, str]
 
     def run(
-        self, *arguments: str, head: RayHead | None = None, timeout_s: float = 150
+        self, *arguments: str, at: str | None = None, timeout_s: float = 150
     ) -> subprocess.CompletedProcess[str]:
-        """`ecgsearch ARGUMENTS`, waited for; on a head's cluster, or else where it decides."""
-        with self.start(*arguments, head=head) as driver:
+        """`ecgsearch ARGUMENTS`, waited for; `at` a cluster's address, or on a Ray of its own."""
+        with self.start(*arguments, at=at) as driver:
             driver.wait(timeout_s)
             return subprocess.CompletedProcess(
                 arguments, driver.process.returncode, driver.output(), driver.errors()
             )
 
     @contextmanager
-    def start(self, *arguments: str, head: RayHead | None = None) -> Iterator["Driver"]:
+    def start(self, *arguments: str, at: str | None = None) -> Iterator["Driver"]:
         """`ecgsearch ARGUMENTS`, started; on leaving, nothing of its session survives."""
         logs = Path(tempfile.mkdtemp(dir=self.env["TMPDIR"]))
         with (logs / "out").open("w") as out, (logs / "err").open("w") as err:
             process = subprocess.Popen(
                 [sys.executable, "-m", "search", *arguments],
                 cwd=self.path,
-                env={**self.env, **(_at(head) if head else {})},
+                env={**self.env, **(_attached(at) if at else {})},
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
@@ -219,6 +219,17 @@ def make_home(path: Path) -> Iterator[Home]:
         shutil.rmtree(temp_dir, ignore_errors=True)
 
 
+def wait_until_only_agents(driver: Driver, *, seconds: float) -> None:
+    """Wait until nothing of a killed driver's Ray works any more.
+
+    Ray's two agents of a node hold neither CPUs nor data; they miss their node after a minute.
+    """
+    deadline = time.monotonic() + seconds
+    while left := [name for name in map(_command_of, driver.survivors()) if "Agent" not in name]:
+        assert time.monotonic() < deadline, left
+        time.sleep(0.1)
+
+
 def wait_until_gone(processes: set[int], *, seconds: float) -> None:
     """Wait until none of the processes lives."""
     deadline = time.monotonic() + seconds
@@ -245,6 +256,12 @@ def files_under(folder: Path) -> Sequence[str]:
     return sorted(str(entry.relative_to(folder)) for entry in folder.rglob("*"))
 
 
-def _at(head: RayHead) -> dict[str, str]:
-    steering = {name: value for name, value in head.env.items() if name.startswith("RAY_")}
-    return {**steering, "RAY_ADDRESS": head.address}
+def _command_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+    except OSError:  # it ended meanwhile
+        return "Agent that has ended"
+
+
+def _attached(address: str) -> dict[str, str]:
+    return {"RAY_ADDRESS": address, "RAY_AUTH_MODE": "disabled"}

@@ -15,7 +15,15 @@ from ecgmodels import EfficientECGConfig, cost
 from search.pareto import dominates
 
 from .conftest import Searched
-from .driver import Driver, Home, StudyOnDisk, assert_two_lines, make_home, wait_until_gone
+from .driver import (
+    Driver,
+    Home,
+    StudyOnDisk,
+    assert_two_lines,
+    make_home,
+    wait_until_gone,
+    wait_until_only_agents,
+)
 from .ray_head import RayHead
 
 pytestmark = pytest.mark.slow
@@ -93,11 +101,11 @@ def test_pareto_as_json_says_of_each_member_what_it_is_and_what_it_reached(searc
 
 
 def test_the_same_command_after_the_end_trains_nothing_again(searched: Searched, ray_head: RayHead):
-    before = searched.study.journal.read_bytes()
-    again = searched.home.run("run", "ecg.toml", head=ray_head)
+    before = _finished(searched.study)
+    again = searched.home.run("run", "ecg.toml", at=ray_head.address)
     assert again.returncode == 0, again.stderr
     assert "resumed  6 candidates are known" in again.stdout
-    assert searched.study.journal.read_bytes() == before
+    assert _finished(searched.study) == before
 
 
 # One search through every kind of end -------------------------------------------------------------
@@ -134,18 +142,18 @@ def interrupted(
         with home.start(*command) as driver:
             driver.wait_until(lambda: '"phase":"queued"' in study.text())
             driver.kill()
-            wait_until_gone(driver.survivors(), seconds=60)
+            wait_until_only_agents(driver, seconds=20)
         story.finished_before.append(_finished(study))
 
-        with home.start(*command, head=ray_head) as driver:
+        with home.start(*command, at=ray_head.address) as driver:
             driver.wait_until(study.has_epochs(2))
             story.first_driver_pid = driver.process.pid
-            story.second_driver = home.run(*command, head=ray_head)
+            story.second_driver = home.run(*command, at=ray_head.address)
             driver.kill()
         story.finished_before.append(_finished(study))
         _tear(study)
 
-        with home.start(*command, head=ray_head) as driver:
+        with home.start(*command, at=ray_head.address) as driver:
             driver.wait_until(study.has_phase("done"))
             driver.kill()
         story.finished_before.append(_finished(study))
@@ -161,7 +169,7 @@ def interrupted(
                 wait_until_gone(driver.survivors(), seconds=5)
             story.finished_before.append(_finished(study))
 
-        story.end = home.run(*command, head=ray_head)
+        story.end = home.run(*command, at=ray_head.address)
         yield story
 
 

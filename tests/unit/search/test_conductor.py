@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -198,9 +198,7 @@ def test_a_missing_metric_is_a_bug_of_that_candidate() -> None:
     lease = lease_of(conductor)
     misnamed = EpochResult(number=1, metrics={"acuracy": 0.5}, seconds=1.0)
     assert conductor.report(0, lease.attempt, [misnamed]) is Verdict.STOP
-    assert study.records[0].failure == Failure(
-        cause="bug", message="metric 'accuracy' is missing"
-    )
+    assert study.records[0].failure == Failure(cause="bug", message="metric 'accuracy' is missing")
     assert lease_of(conductor).number == 1
 
 
@@ -277,9 +275,17 @@ def test_a_candidate_killed_between_its_last_epoch_and_its_verdict_is_done() -> 
 
 
 def carry_out(
-    conductor: Conductor, problem: ToyProblem, *, slots: int = 2, steps: float = math.inf
+    conductor: Conductor,
+    problem: ToyProblem,
+    *,
+    slots: int = 2,
+    steps: float = math.inf,
+    loses_worker: Callable[[], bool] = lambda: False,
 ) -> Done | None:
-    """Do in one process what an executor does, with real checkpoints; None: left after `steps`."""
+    """Do in one process what an executor does, with real checkpoints.
+
+    Returns None when it left after so many epochs.
+    """
     learning: dict[int, tuple[Lease, Iterator[tuple[EpochResult, ...]]]] = {}
     while steps > 0:
         decision = conductor.next(lambda resources: len(learning) < slots)
@@ -298,7 +304,9 @@ def carry_out(
         except ZeroDivisionError as error:
             conductor.failed(number, lease.attempt, classify(error), str(error))
             continue
-        if conductor.report(number, lease.attempt, epochs) is Verdict.CONTINUE:
+        if loses_worker():
+            conductor.failed(number, lease.attempt, Cause.LOST_WORKER, "gone")
+        elif conductor.report(number, lease.attempt, epochs) is Verdict.CONTINUE:
             learning[number] = lease, results
     return None
 
@@ -324,14 +332,24 @@ def require_sound(study: Study, candidates: int) -> None:
             assert record.epochs in HALVING.rungs(FULL_LENGTH)
 
 
+def require_agreement(study: Study, undisturbed: Study) -> None:
+    """The same candidates with the same curves, as far as halving let both of them go."""
+    expected = {record.key: record.curve for record in undisturbed.records.values()}
+    assert {record.key for record in study.records.values()} == set(expected)
+    for record in study.records.values():
+        both = min(record.epochs, len(expected[record.key]))
+        assert record.curve[:both] == expected[record.key][:both]
+
+
 @settings(max_examples=25, deadline=None)
 @given(
     kills=st.lists(st.integers(0, 120), max_size=4),
     fail=st.sampled_from(["", "large"]),
     halving=st.sampled_from([HALVING, None]),
+    chance=st.randoms(use_true_random=False),
 )
 def test_a_search_killed_at_any_write_is_finished_by_who_takes_it_up(
-    kills: list[int], fail: str, halving: ParetoHalving | None
+    kills: list[int], fail: str, halving: ParetoHalving | None, chance: random.Random
 ) -> None:
     candidates = 10
     problem = ToyProblem(fail=fail)
@@ -345,7 +363,8 @@ def test_a_search_killed_at_any_write_is_finished_by_who_takes_it_up(
             study = Study(storage, NAME, TOY_OBJECTIVES)
             try:
                 conductor = conductor_of(study, asked, checkpoints=Path(folder))
-                assert carry_out(conductor, problem) == Done()
+                done = carry_out(conductor, problem, loses_worker=lambda: chance.random() < 0.1)
+                assert done == Done()
                 conductor.conclude()
             except Killed:
                 records = Study(storage, NAME, TOY_OBJECTIVES).records
@@ -367,12 +386,11 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Study:
     return study
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(interruptions=st.lists(st.integers(1, 25), max_size=6))
 def test_a_search_that_is_left_and_taken_up_again_finds_what_an_undisturbed_one_finds(
     undisturbed: Study, interruptions: list[int]
 ) -> None:
-    """Every candidate's curve is the same; how far halving let it go may differ."""
     asked = plan(8, halving=HALVING)
     storage = InMemoryStorage()
     create_study(storage, NAME, TOY_OBJECTIVES)
@@ -383,29 +401,18 @@ def test_a_search_that_is_left_and_taken_up_again_finds_what_an_undisturbed_one_
             if carry_out(conductor, ToyProblem(), steps=steps) is not None:
                 conductor.conclude()
     require_sound(study, 8)
-    expected = {record.key: record.curve for record in undisturbed.records.values()}
-    for record in study.records.values():
-        both = min(record.epochs, len(expected[record.key]))
-        assert record.curve[:both] == expected[record.key][:both]
+    require_agreement(study, undisturbed)
 
 
-def test_workers_that_are_lost_all_the_time_change_no_result(undisturbed: Study) -> None:
+def test_workers_that_are_lost_all_the_time_change_no_result(
+    undisturbed: Study, tmp_path: Path
+) -> None:
     study = new_study()
     asked = plan(8, halving=HALVING, failure_policy=FailurePolicy(max_losses=1000))
     chance = random.Random(0)
-    with tempfile.TemporaryDirectory() as folder:
-        conductor = conductor_of(study, asked, checkpoints=Path(folder))
-        while not isinstance(lease := conductor.next(lambda resources: True), Done):
-            assert isinstance(lease, Lease)
-            checkpoint = CheckpointFolder(lease.checkpoints).latest()
-            for epochs in learn(lease, ToyProblem(), checkpoint):
-                if chance.random() < 0.25:
-                    conductor.failed(lease.number, lease.attempt, Cause.LOST_WORKER, "gone")
-                    break
-                if conductor.report(lease.number, lease.attempt, epochs) is not Verdict.CONTINUE:
-                    break
-        conductor.conclude()
+    conductor = conductor_of(study, asked, checkpoints=tmp_path)
+    carry_out(conductor, ToyProblem(), slots=1, loses_worker=lambda: chance.random() < 0.25)
+    conductor.conclude()
     require_sound(study, 8)
     assert sum(record.losses for record in study.records.values()) > 5
-    curves = {record.key: record.curve for record in study.records.values()}
-    assert curves == {record.key: record.curve for record in undisturbed.records.values()}
+    require_agreement(study, undisturbed)

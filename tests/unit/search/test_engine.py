@@ -365,7 +365,7 @@ def test_only_bugs_halt_the_search(cause: Cause) -> None:
 def test_after_a_halt_lost_workers_are_left_for_the_resumed_search() -> None:
     engine = engine_of(10, halving=None)
     for number in range(4):
-        engine.next(anything)
+        assert engine.next(anything) == Start(number)
     for number in range(3):
         engine.failed(number, Cause.BUG, "KeyError")
     assert engine.failed(3, Cause.LOST_WORKER, "gone") == Retry()

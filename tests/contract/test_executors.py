@@ -1,0 +1,209 @@
+"""What every executor must do: the simulator, and Ray Tune on a real local Ray."""
+
+from __future__ import annotations
+
+import os
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+import ray
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+
+from cluster.connect import Connection, connect
+from search.conductor import Conductor, Plan
+from search.engine import Goal
+from search.failures import FailurePolicy
+from search.halving import ParetoHalving
+from search.problem import ProblemSpec
+from search.records import Phase
+from search.simulator import simulate
+from search.study import Study, create_study
+from search.tune_executor import run_on_tune
+from tests.toy import TOY_OBJECTIVES, ToyProblem
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+REPOSITORY = Path(__file__).parents[2]
+CPUS = 2
+Search = Callable[[dict[str, Any], Plan], Study]
+"""(arguments of the toy problem, plan) -> the finished study."""
+
+
+@pytest.fixture(scope="module", params=["simulator", pytest.param("ray", marks=pytest.mark.slow)])
+def search(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Search:
+    if request.param == "simulator":
+        return lambda arguments, plan: simulate(
+            ToyProblem(**arguments), TOY_OBJECTIVES, plan, workers=CPUS
+        )
+    connection: Connection = request.getfixturevalue("local_ray")
+    return lambda arguments, plan: search_on_ray(
+        connection, tmp_path_factory.mktemp("study"), arguments, plan
+    )
+
+
+@pytest.fixture(scope="module")
+def local_ray() -> Iterator[Connection]:
+    """A Ray of two CPUs whose workers can import the toy problem."""
+    with pytest.MonkeyPatch.context() as environment:
+        for name in ("RAY_ADDRESS", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+            environment.delenv(name, raising=False)
+        paths = [str(REPOSITORY), os.environ.get("PYTHONPATH", "")]
+        environment.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
+        with connect(cpus=CPUS) as connection:
+            yield connection
+
+
+def search_on_ray(
+    connection: Connection, folder: Path, arguments: dict[str, Any], plan: Plan
+) -> Study:
+    """Search on Ray Tune; return the study as its journal tells it."""
+    create_study(_storage(folder), "toy", TOY_OBJECTIVES)
+    study = Study(_storage(folder), "toy", TOY_OBJECTIVES)
+    conductor = Conductor(ToyProblem(**arguments), study, plan, checkpoints=folder / "trials")
+    spec = ProblemSpec(path="tests.toy:ToyProblem", arguments=arguments)
+    done = run_on_tune(conductor, spec, connection.capacity, folder=folder / "ray")
+    assert done is not None
+    conductor.conclude()
+    return Study(_storage(folder), "toy", TOY_OBJECTIVES)
+
+
+def _storage(folder: Path) -> JournalStorage:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return JournalStorage(JournalFileBackend(str(folder / "journal.log")))
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A search that came to its end."""
+
+    study: Study
+    plan: Plan
+
+    @property
+    def trials(self) -> list[optuna.trial.FrozenTrial]:
+        return self.study.storage.get_all_trials(self.study._study_id, deepcopy=False)
+
+
+# An ordinary search -----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def halved(search: Search) -> Finished:
+    """Sixteen candidates with rungs at epochs 1 and 3 of 9, nobody spared."""
+    plan = Plan(
+        goal=Goal(candidates=16, max_epochs=9),
+        sampler="random",
+        halving=ParetoHalving(eta=3, min_results=1, finish_front=False),
+    )
+    return Finished(search({}, plan), plan)
+
+
+def test_the_asked_number_of_candidates_is_tried(halved: Finished) -> None:
+    assert len(halved.study.records) == 16
+
+
+def test_no_two_candidates_are_alike(halved: Finished) -> None:
+    assert len({record.key for record in halved.study.records.values()}) == 16
+
+
+def test_every_trial_is_finished_for_optuna_too(halved: Finished) -> None:
+    assert len(halved.trials) == 16 + len(halved.study.rejections)
+    assert all(trial.state.is_finished() for trial in halved.trials)
+
+
+def test_curves_are_as_long_as_the_phase_says(halved: Finished) -> None:
+    lengths = {Phase.DONE: {9}, Phase.STOPPED: {1, 3}}
+    for record in halved.study.records.values():
+        assert record.epochs in lengths[record.phase]
+        assert [epoch.number for epoch in record.curve] == list(range(1, record.epochs + 1))
+
+
+def test_one_in_eta_leaves_each_rung(halved: Finished) -> None:
+    epochs = [record.epochs for record in halved.study.records.values()]
+    for rung in (1, 3):
+        reached = sum(epoch >= rung for epoch in epochs)
+        left = sum(epoch > rung for epoch in epochs)
+        assert left == reached // 3
+    assert Phase.DONE in {record.phase for record in halved.study.records.values()}
+
+
+def test_a_candidate_learns_the_same_wherever_it_is_run(halved: Finished) -> None:
+    """How far halving lets it go depends on who came first, what it learns does not."""
+    simulated = simulate(ToyProblem(), TOY_OBJECTIVES, halved.plan, workers=CPUS)
+    expected = {record.key: record.curve for record in simulated.records.values()}
+    assert {record.key for record in halved.study.records.values()} == set(expected)
+    for record in halved.study.records.values():
+        both = min(record.epochs, len(expected[record.key]))
+        assert record.curve[:both] == expected[record.key][:both]
+
+
+# Failures ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def troubled(search: Search) -> Finished:
+    """Candidates above size 100 raise, those up to 10 report an accuracy that is no number."""
+    plan = Plan(
+        goal=Goal(candidates=10, max_epochs=3),
+        sampler="random",
+        failure_policy=FailurePolicy(max_bugs_in_a_row=100),
+    )
+    return Finished(search({"fail": "large+nan"}, plan), plan)
+
+
+def test_failures_are_recorded_with_their_cause(troubled: Finished) -> None:
+    causes = set()
+    for record in troubled.study.records.values():
+        found = (record.failure.cause, record.failure.message) if record.failure else None
+        if record.params["size"] > 100:
+            assert found == ("bug", "ZeroDivisionError: the toy divides by zero")
+            assert record.epochs == 0
+        elif record.params["size"] <= 10:
+            assert found == ("non-finite loss", "metric 'accuracy' is nan, not a finite number")
+            assert record.epochs == 1
+        else:
+            assert found is None
+        causes.add(found)
+    assert len(causes) == 3
+
+
+def test_the_search_goes_on_after_failures(troubled: Finished) -> None:
+    assert len(troubled.study.records) == 10
+    for record in troubled.study.records.values():
+        assert record.phase is (Phase.FAILED if record.failure else Phase.DONE)
+    assert all(trial.state.is_finished() for trial in troubled.trials)
+
+
+# Wide trials ------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def mixed(search: Search) -> Finished:
+    """Narrow candidates, and above size 60 ones that take both CPUs."""
+    plan = Plan(goal=Goal(candidates=5, max_epochs=3), sampler="random", seed=0)
+    return Finished(search({"wide_above": 60}, plan), plan)
+
+
+def test_wide_and_narrow_trials_of_one_study_finish(mixed: Finished) -> None:
+    workers = [record.resources.workers for record in mixed.study.records.values()]
+    assert 1 <= workers.count(2) <= 2
+    assert workers.count(1) + workers.count(2) == 5
+    for record in mixed.study.records.values():
+        assert (record.phase, record.epochs, record.attempt) == (Phase.DONE, 3, 1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("search", ["ray"], indirect=True)
+def test_afterwards_all_of_rays_resources_are_free(mixed: Finished) -> None:
+    deadline = time.monotonic() + 15
+    while ray.available_resources().get("CPU") != CPUS:
+        assert time.monotonic() < deadline, ray.available_resources()
+        time.sleep(0.1)

@@ -1,0 +1,208 @@
+"""The journal after any kind of death: torn lines, orphaned locks, a second driver."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.distributions import IntDistribution
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
+
+from cluster.resources import Resources
+from search.errors import StudyError
+from search.journal import driver_lock, mend_journal
+from search.objectives import Objective
+from search.records import Phase
+from search.study import Proposal, Study, create_study
+
+REPOSITORY = Path(__file__).parents[3]
+OBJECTIVES = [Objective("mean_f1", "max")]
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Path:
+    """A study with one candidate in its journal."""
+    path = tmp_path / "journal.log"
+    create_study(storage(path), "ecg", OBJECTIVES).add(proposal(1))
+    return path
+
+
+def storage(path: Path) -> JournalStorage:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return JournalStorage(JournalFileBackend(str(path)))
+
+
+def proposal(size: int) -> Proposal:
+    return Proposal(
+        params={"size": size},
+        distributions={"size": IntDistribution(1, 99)},
+        candidate={"size": size},
+        key=f"key-{size}",
+        costs={},
+        resources=Resources(),
+    )
+
+
+def sizes(path: Path) -> list[int]:
+    study = Study(storage(path), "ecg", OBJECTIVES)
+    return [record.params["size"] for record in study.records.values()]
+
+
+# Torn lines -------------------------------------------------------------------------------------
+
+
+def test_a_line_torn_at_any_byte_is_cut_and_the_study_opens_and_appends(journal: Path) -> None:
+    whole = journal.read_bytes()
+    Study(storage(journal), "ecg", OBJECTIVES).pause(0)
+    record = journal.read_bytes()[len(whole) :]
+    assert record.count(b"\n") == 1
+    for length in range(len(record)):
+        journal.write_bytes(whole + record[:length])
+        assert mend_journal(journal) == length
+        Study(storage(journal), "ecg", OBJECTIVES).add(proposal(2))
+        study = Study(storage(journal), "ecg", OBJECTIVES)
+        assert [record.phase for record in study.records.values()] == [Phase.QUEUED] * 2
+
+
+def test_an_append_to_a_torn_line_would_make_the_journal_unreadable(journal: Path) -> None:
+    """What `mend_journal` is for; should Optuna read such a file one day, it can go."""
+    last = journal.read_bytes().splitlines(keepends=True)[-1]
+    with open(journal, "ab") as file:
+        file.write(last[:20] + last + last)
+    with pytest.raises(ValueError, match=r"delimiter|Expecting|Invalid"):
+        sizes(journal)
+
+
+def test_a_whole_journal_stays_as_it_is(journal: Path) -> None:
+    before = journal.read_bytes()
+    assert mend_journal(journal) == 0
+    assert journal.read_bytes() == before
+
+
+def test_a_journal_that_is_one_torn_line_becomes_empty(tmp_path: Path) -> None:
+    path = tmp_path / "journal.log"
+    path.write_bytes(b'{"op_code":0,"worker_id":"')
+    assert mend_journal(path) == 26
+    assert path.read_bytes() == b""
+
+
+def test_a_torn_line_longer_than_a_block_of_reading_is_cut(journal: Path) -> None:
+    before = journal.read_bytes()
+    journal.write_bytes(before + b'{"x":"' + b"y" * 200_000)
+    assert mend_journal(journal) == 200_006
+    assert journal.read_bytes() == before
+
+
+def test_where_there_is_no_journal_there_is_nothing_to_mend(tmp_path: Path) -> None:
+    assert mend_journal(tmp_path / "journal.log") == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+# Optuna's own lock ------------------------------------------------------------------------------
+
+
+def test_a_lock_that_a_killed_process_left_is_removed_within_seconds(journal: Path) -> None:
+    assert JournalFileSymlinkLock(str(journal)).acquire()
+    begun = time.monotonic()
+    mend_journal(journal)
+    Study(storage(journal), "ecg", OBJECTIVES).add(proposal(2))
+    assert time.monotonic() - begun < 3
+    assert sizes(journal) == [1, 2]
+
+
+def test_a_lock_that_is_held_for_the_time_of_a_write_is_waited_for(journal: Path) -> None:
+    lock = JournalFileSymlinkLock(str(journal))
+    lock.acquire()
+    holder = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            f"import os, time; time.sleep(0.3); os.unlink({str(journal)!r} + '.lock')",
+        ]
+    )
+    mend_journal(journal)
+    assert holder.wait(timeout=10) == 0  # it found its lock still there
+
+
+# The driver's lock ------------------------------------------------------------------------------
+
+DRIVE = """
+import sys, time
+from pathlib import Path
+from search.errors import StudyError
+from search.journal import driver_lock
+try:
+    with driver_lock(Path(sys.argv[1])):
+        print("driving", flush=True)
+        time.sleep(60)
+except StudyError as error:
+    print(error, flush=True)
+"""
+
+
+@contextlib.contextmanager
+def other_process(study: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A process that tries to drive the study, and the first line it says."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", DRIVE, str(study)],
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        yield process, process.stdout.readline().strip()
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_a_second_driver_is_refused_and_told_who_the_first_is(tmp_path: Path) -> None:
+    with other_process(tmp_path) as (holder, said):
+        assert said == "driving"
+        refused = pytest.raises(StudyError, match=f"already driven by process {holder.pid} on ")
+        with refused as caught, driver_lock(tmp_path):
+            pass
+        assert "ecgsearch pareto" in caught.value.hint
+
+
+def test_another_process_is_refused_while_this_one_drives(tmp_path: Path) -> None:
+    with driver_lock(tmp_path), other_process(tmp_path) as (_, said):
+        assert f"study {tmp_path} is already driven by process {os.getpid()} on " in said
+
+
+def test_a_killed_driver_holds_nothing(tmp_path: Path) -> None:
+    with other_process(tmp_path) as (holder, said):
+        assert said == "driving"
+        holder.send_signal(signal.SIGKILL)
+        holder.wait(timeout=10)
+        with driver_lock(tmp_path):
+            assert (tmp_path / "driver.lock").read_text().startswith(f'{{"process": {os.getpid()}')
+
+
+def test_the_lock_is_free_after_its_driver_left(tmp_path: Path) -> None:
+    for _ in range(2):
+        with driver_lock(tmp_path):
+            pass
+
+
+def test_the_lock_makes_the_folder_of_a_new_study(tmp_path: Path) -> None:
+    with driver_lock(tmp_path / "studies" / "first"):
+        assert (tmp_path / "studies" / "first").is_dir()
+
+
+def test_a_study_can_be_read_while_it_is_driven(journal: Path) -> None:
+    with driver_lock(journal.parent):
+        told = optuna.load_study(study_name="ecg", storage=storage(journal))
+        assert len(told.trials) == 1
