@@ -7,6 +7,8 @@ from pathlib import Path
 import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
+from stopwatch import Stopwatch
+from trivial_problem import EPOCHS
 
 from cluster.connect import connect
 from search.conductor import Conductor, Plan
@@ -16,8 +18,6 @@ from search.problem import ProblemSpec
 from search.records import CandidateRecord, Failure
 from search.study import create_study
 from search.tune_executor import run_on_tune
-from stopwatch import Stopwatch
-from trivial_problem import EPOCHS
 
 OBJECTIVES = (Objective("accuracy", "max"), Objective("parameters", "min", exact=True))
 

@@ -18,10 +18,10 @@ from ray.train import ScalingConfig
 from ray.train.torch import TorchTrainer
 from ray.tune.integration.ray_train import TuneReportCallback
 from ray.tune.search.optuna import OptunaSearch
-
-from cluster.connect import connect
 from stopwatch import Stopwatch
 from trivial_problem import EPOCHS, TrivialEpoch, epochs
+
+from cluster.connect import connect
 
 _SPACE = {"size": tune.lograndint(1, 1_000_000), "rate": tune.loguniform(1e-3, 1e-1)}
 
@@ -128,7 +128,9 @@ def _learn_nested(config: dict[str, Any]) -> None:
         train_loop_config=config,
         scaling_config=ScalingConfig(num_workers=config["workers"]),
         run_config=ray.train.RunConfig(
-            name=trial, storage_path=config["storage"], callbacks=[TuneReportCallback()]
+            name=trial,
+            storage_path=config["storage"],
+            callbacks=[TuneReportCallback()],  # type: ignore[list-item]  # as Ray documents it
         ),
     ).fit()
 

@@ -2,14 +2,15 @@
 
     python benchmarks/trial_overhead.py [--trials N] [--wide-trials N] [--quick] [--json]
 
-Every trial learns nothing for three epochs (trivial_problem). Four CPUs, a fresh local Ray and a
-fresh process a search, no CPU but the trials' reserved by ours. The figures, all in seconds as the
-driver sees them (their definitions are stopwatch.Stopwatch's properties):
+Every trial learns nothing for three epochs (trivial_problem). Every search has at most four CPUs,
+a fresh local Ray and a process of its own. The figures are seconds as the driver sees them; their
+definitions are Stopwatch's properties:
 
 warm trial, by functions       overhead_s: what a one-worker trial keeps its slot beyond its
                                learning; the peer is OptunaSearch over function trainables
 warm trial, by reused actors   the same; the peer is Tune alone, random, with actors reused
-first result                   cold_start_s: from the start of the search; the peer is functions
+first result                   cold_start_s: from the start of the search; the peer is functions,
+                               which Tune starts one by one, ours all at once
 first wide trial               first_trial_s: the first of several trials of two workers, one at a
                                time; the peer is a TorchTrainer nested in a function trainable
 later wide trial               later_trial_s: the median of those after it
@@ -40,8 +41,8 @@ FUNCTION_TRIALS = 8
 def main() -> None:
     options = _options()
     repeats = 1 if options.quick else 3
-    trials = options.trials or (40 if options.quick else 200)
-    wide_trials = options.wide_trials or (2 if options.quick else 4)
+    trials = options.trials or (40 if options.quick else 100)
+    wide_trials = options.wide_trials or (2 if options.quick else 3)
     rows = [*narrow_rows(trials, repeats), *wide_rows(wide_trials)]
     show(rows, as_json=options.json)
 

@@ -63,8 +63,9 @@ class CheckpointFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         name = f"attempt-{attempt:03d}-epoch-{epoch.number:05d}"
         final = self.path / name
+        for abandoned in self.path.glob(".attempt-*"):  # by a worker that was killed
+            shutil.rmtree(abandoned, ignore_errors=True)
         draft = self.path / f".{name}.{os.getpid()}"
-        shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir()
         epoch.save(draft / "state")
         with open(draft / "history.json", "w", encoding="utf-8") as file:

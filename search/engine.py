@@ -210,10 +210,11 @@ class Engine:
 
     def _add(self, number: int, epoch: EpochResult) -> None:
         trial = self._trials[number]
+        if epoch.number <= trial.epochs:
+            return  # trained again after a lost checkpoint: the first result stands
         point = self._point(number, epoch.metrics)
-        if epoch.number > trial.epochs:
-            trial.epochs = epoch.number
-            trial.last_point = point
+        trial.epochs = epoch.number
+        trial.last_point = point
         if (rung := self._rungs.get(epoch.number)) is not None:
             rung.add(number, point)
 

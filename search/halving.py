@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from search.errors import StudyError
 from search.pareto import crowding_distances, non_dominated_ranks
 
 Point = Sequence[float]
@@ -35,6 +36,14 @@ class ParetoHalving:
     first_rung: int = 1
     min_results: int = 3
     finish_front: bool = True
+
+    def __post_init__(self) -> None:
+        if self.eta < 2 or self.first_rung < 1 or self.min_results < 1:
+            raise StudyError(
+                f"halving with eta {self.eta}, first_rung {self.first_rung} and min_results "
+                f"{self.min_results} has no rungs",
+                hint="eta is at least 2, first_rung and min_results at least 1",
+            )
 
     def rungs(self, max_epochs: int) -> tuple[int, ...]:
         """Return the epochs at which candidates are compared, all below `max_epochs`."""

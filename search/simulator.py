@@ -13,8 +13,8 @@ from pathlib import Path
 
 from optuna.storages import InMemoryStorage
 
-from cluster.ledger import Ledger
-from cluster.resources import Capacity, NodeCapacity
+from cluster.ledger import Ledger, require_fit
+from cluster.resources import Capacity, NodeCapacity, Resources
 from search.conductor import Conductor, Plan
 from search.engine import Done, Verdict, Wait
 from search.failures import classify, one_line
@@ -28,10 +28,15 @@ from search.study import Study, create_study
 def simulate(
     problem: Problem, objectives: list[Objective], plan: Plan, *, workers: int = 1
 ) -> Study:
-    """Search `problem` with so many one-CPU workers; return the finished study (in memory)."""
+    """Search `problem` with so many one-CPU workers; return the finished study (in memory).
+
+    Raises:
+        ClusterError: a candidate needs more workers than there are.
+    """
     study = create_study(InMemoryStorage(), "simulation", objectives)
     conductor = Conductor(problem, study, plan, checkpoints=Path())
-    ledger = Ledger(Capacity((NodeCapacity(node_id="simulated", cpus=workers),)))
+    capacity = Capacity((NodeCapacity(node_id="simulated", cpus=workers),))
+    ledger = Ledger(capacity)
     learning: dict[int, Iterator[Epoch]] = {}
     order = itertools.count()
     # (virtual end of the epoch, tie-break, lease, what came of it)
@@ -46,11 +51,16 @@ def simulate(
             outcome = error
         heapq.heappush(events, (now_s, next(order), lease, outcome))
 
+    def fits(resources: Resources) -> bool:
+        require_fit(capacity, resources, "a trial")
+        return ledger.can_place(resources)
+
     now_s = 0.0
     while True:
-        decision = conductor.next(ledger.can_place)
+        decision = conductor.next(fits)
         if isinstance(decision, Done):
-            conductor.conclude()
+            if not decision.resumable:
+                conductor.conclude()
             return study
         if isinstance(decision, Wait):
             now_s, _, lease, outcome = heapq.heappop(events)

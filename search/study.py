@@ -72,6 +72,7 @@ class Study:
         self._rejections: dict[int, Rejection] = {}
         self._trial_ids: dict[int, int] = {}
         self._trials: dict[int, FrozenTrial] = {}
+        self._told: set[int] = set()
         self.strangers: list[int] = []
         """Numbers of unfinished trials that no driver of ours wrote."""
         for trial in storage.get_all_trials(self._study_id, deepcopy=False):
@@ -210,7 +211,7 @@ class Study:
         unfinished (an `ask` by hand, say) have nobody to finish them and are told FAIL.
         """
         for number, record in list(self._records.items()):
-            if self._trials[number].state.is_finished():
+            if number in self._told:
                 continue
             if record.phase is Phase.DONE:
                 self.complete(number)
@@ -242,10 +243,13 @@ class Study:
 
     def _tell(self, number: int, state: TrialState, values: Sequence[float] | None = None) -> None:
         self.storage.set_trial_state_values(self._trial_ids[number], state=state, values=values)
+        self._told.add(number)
 
     def _read(self, trial: FrozenTrial) -> None:
         self._trials[trial.number] = trial
         self._trial_ids[trial.number] = trial._trial_id
+        if trial.state.is_finished():
+            self._told.add(trial.number)
         phase = trial.user_attrs.get("phase")
         if phase == "rejected":
             self._rejections[trial.number] = _rejection(trial)

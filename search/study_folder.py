@@ -61,15 +61,17 @@ class StudyFolder:
 
         A folder in which nothing came to be is removed again.
         """
-        existed = self.path.exists()
+        made = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
         with driver_lock(self.path):
             mend_journal(self.journal)
             try:
                 yield
             finally:
-                if not existed and {entry.name for entry in self.path.iterdir()} <= {LOCK_NAME}:
+                if made and {entry.name for entry in self.path.iterdir()} <= {LOCK_NAME}:
                     (self.path / LOCK_NAME).unlink()
-                    self.path.rmdir()
+                    with contextlib.suppress(OSError):  # another study came to be beside it
+                        for folder in made:
+                            folder.rmdir()
 
     def create(self, study_file: StudyFile, dataset_hash: str | None) -> Study:
         """Open the study, creating it if it is not there; call it while `driving`.

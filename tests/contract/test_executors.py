@@ -17,6 +17,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from cluster.connect import Connection, connect
+from cluster.errors import ClusterError
 from search.conductor import Conductor, Plan
 from search.engine import Goal
 from search.failures import FailurePolicy
@@ -187,15 +188,14 @@ def test_the_search_goes_on_after_failures(troubled: Finished) -> None:
 
 @pytest.fixture(scope="module")
 def mixed(search: Search) -> Finished:
-    """Narrow candidates, and above size 60 ones that take both CPUs."""
-    plan = Plan(goal=Goal(candidates=5, max_epochs=3), sampler="random", seed=0)
+    """Three narrow candidates, and one, above size 60, that takes both CPUs."""
+    plan = Plan(goal=Goal(candidates=4, max_epochs=3), sampler="random", seed=0)
     return Finished(search({"wide_above": 60}, plan), plan)
 
 
 def test_wide_and_narrow_trials_of_one_study_finish(mixed: Finished) -> None:
     workers = [record.resources.workers for record in mixed.study.records.values()]
-    assert 1 <= workers.count(2) <= 2
-    assert workers.count(1) + workers.count(2) == 5
+    assert sorted(workers) == [1, 1, 1, 2]
     for record in mixed.study.records.values():
         assert (record.phase, record.epochs, record.attempt) == (Phase.DONE, 3, 1)
 
@@ -207,3 +207,11 @@ def test_afterwards_all_of_rays_resources_are_free(mixed: Finished) -> None:
     while ray.available_resources().get("CPU") != CPUS:
         assert time.monotonic() < deadline, ray.available_resources()
         time.sleep(0.1)
+
+
+def test_a_trial_larger_than_the_whole_cluster_ends_the_search_instead_of_waiting(
+    search: Search,
+) -> None:
+    plan = Plan(goal=Goal(candidates=1, max_epochs=3), sampler="random")
+    with pytest.raises(ClusterError, match=r"a trial of 3 workers x .* the cluster has 2 CPUs"):
+        search({"wide_above": 0, "workers": 3}, plan)

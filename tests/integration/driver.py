@@ -198,7 +198,10 @@ budget = {{candidates = {candidates}, epochs = {epochs}}}
 
 @contextmanager
 def make_home(path: Path) -> Iterator[Home]:
-    """A home without Ray settings; what a killed driver leaves in its temporary folder goes too."""
+    """A home without Ray settings; what a killed driver leaves in its temporary folder goes too.
+
+    What belongs to the user ($HOME) lies there as well, so that `path` shows what a command writes.
+    """
     # Ray's sockets lie in the temporary folder: its name must be short.
     temp_dir = Path(tempfile.mkdtemp(prefix="e", dir="/tmp"))
     kept = {
@@ -207,7 +210,7 @@ def make_home(path: Path) -> Iterator[Home]:
         if not name.startswith(("RAY_", "ECGSEARCH_"))
     }
     env = {
-        "HOME": str(path),
+        "HOME": str(temp_dir),
         "TMPDIR": str(temp_dir),
         "PYTHONPATH": str(REPOSITORY),
         # One thread a process: torch's pools would only fight for the test machine's cores.
@@ -225,7 +228,7 @@ def wait_until_only_agents(driver: Driver, *, seconds: float) -> None:
     Ray's two agents of a node hold neither CPUs nor data; they miss their node after a minute.
     """
     deadline = time.monotonic() + seconds
-    while left := [name for name in map(_command_of, driver.survivors()) if "Agent" not in name]:
+    while left := [name for name in map(command_of, driver.survivors()) if "Agent" not in name]:
         assert time.monotonic() < deadline, left
         time.sleep(0.1)
 
@@ -256,7 +259,8 @@ def files_under(folder: Path) -> Sequence[str]:
     return sorted(str(entry.relative_to(folder)) for entry in folder.rglob("*"))
 
 
-def _command_of(pid: int) -> str:
+def command_of(pid: int) -> str:
+    """A process's title: Ray's workers show there what they do."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
     except OSError:  # it ended meanwhile

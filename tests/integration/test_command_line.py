@@ -42,7 +42,7 @@ def test_a_recording_that_is_missing_or_cut_short_is_named_and_no_dataset_is_wri
     record = spoil(recordings)
     before = files_under(home.path)
     ended = home.run(
-        *("data", "prepare", "synthetic", "--source", "recordings", "--out", "data/ecg"),
+        *("data", "prepare", "synthetic", "--source", "recordings", "--out", "ecg"),
         *("--processes", "1"),
     )
     assert_two_lines(ended, record)

@@ -177,6 +177,14 @@ def test_the_best_of_three_goes_on_without_a_pause() -> None:
     assert report(engine, 2, 3, loss=0.4) is Verdict.PAUSE
 
 
+def test_who_went_on_without_a_pause_is_counted_in_the_quota() -> None:
+    engine = engine_of(4)
+    start_all(engine, {0: 0.5, 1: 0.6})
+    assert [engine.next(anything), engine.next(anything)] == [Start(2), Start(3)]
+    assert report(engine, 2, 1, loss=0.4) is Verdict.CONTINUE
+    assert report(engine, 3, 1, loss=0.3) is Verdict.PAUSE  # four results, one has left
+
+
 def test_a_paused_candidate_is_promoted_when_enough_came_in_behind_it() -> None:
     engine = engine_of(10)
     start_all(engine, {0: 0.4, 1: 0.5, 2: 0.6})
@@ -186,16 +194,12 @@ def test_a_paused_candidate_is_promoted_when_enough_came_in_behind_it() -> None:
 
 
 def test_a_promotion_comes_before_a_new_candidate_and_the_highest_rung_first() -> None:
-    engine = engine_of(10)
-    start_all(engine, {0: 0.1, 1: 0.2, 2: 0.3, 3: 0.4, 4: 0.5, 5: 0.6, 6: 0.7, 7: 0.8})
-    for number in (0, 1):  # the quota of eight results is two
-        assert engine.next(anything) == Resume(number)
-        assert train(engine, number, range(2, 4), loss=number) is Verdict.PAUSE
-    assert engine.next(anything) == Start(8)
-    report(engine, 8, 1, loss=0.9)  # nine results: one more may leave the lower rung
-    assert engine.next(anything) == Resume(2)
-    assert train(engine, 2, range(2, 4), loss=2) is Verdict.PAUSE
-    assert engine.next(anything) == Resume(0)  # three results: one may leave the upper rung
+    upper = [record(number, Phase.PAUSED, [number / 100] * 3) for number in range(3)]
+    lower = [record(number, Phase.PAUSED, [number / 100]) for number in range(3, 12)]
+    engine = engine_of(20, records=[*upper, *lower])
+    # One of three may leave the upper rung; of twelve four may leave the lower, and three have.
+    promotions = [engine.next(anything) for _ in range(3)]
+    assert promotions == [Resume(0), Resume(3), Start(12)]
     assert train(engine, 0, range(4, 10)) is Verdict.STOP
 
 

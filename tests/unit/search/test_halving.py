@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search.halving import ParetoHalving, Rung
+from search.errors import StudyError
+from search.halving import ParetoHalving, Point, Rung
 from search.pareto import dominates
 
 # (error, size), both minimised.
@@ -27,11 +29,13 @@ def test_there_is_no_rung_where_the_first_would_be_full_length() -> None:
 # Who leaves -------------------------------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(POINTS, ETA)
 def test_one_in_eta_may_leave(points: dict[int, tuple[float, float]], eta: int) -> None:
     assert len(ParetoHalving(eta=eta).promotable(points)) == len(points) // eta
 
 
+@settings(deadline=None)
 @given(POINTS, ETA)
 def test_nobody_leaves_before_one_who_dominates_it(
     points: dict[int, tuple[float, float]], eta: int
@@ -42,6 +46,7 @@ def test_nobody_leaves_before_one_who_dominates_it(
         assert set(better) <= set(best[: best.index(number)])
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(VALUE, VALUE), max_size=60), ETA)
 def test_however_ranks_change_no_more_than_one_in_eta_ever_left(
     arrivals: list[tuple[float, float]], eta: int
@@ -58,6 +63,7 @@ def test_however_ranks_change_no_more_than_one_in_eta_ever_left(
     assert all(rung.has_left(number) for number in left)
 
 
+@settings(deadline=None)
 @given(POINTS, ETA, st.randoms(use_true_random=False))
 def test_the_order_in_which_results_came_does_not_matter(
     points: dict[int, tuple[float, float]], eta: int, random
@@ -80,17 +86,22 @@ def test_those_that_left_take_their_place_of_the_quota_even_when_overtaken() -> 
 # In which order ---------------------------------------------------------------------------------
 
 
+def best_first(points: dict[int, Point]) -> list[int]:
+    """All of a rung in order: with as many hopeless ones beside them, a half is everybody."""
+    hopeless = {1000 + number: (1e6 + number, 1e6 + number) for number in points}
+    return ParetoHalving(eta=2).promotable(points | hopeless)
+
+
 def test_rank_comes_before_loneliness() -> None:
     front = {0: (0.0, 9.0), 1: (1.0, 8.0), 2: (9.0, 0.0)}
     lonely_but_dominated = {3: (10.0, 100.0)}
-    order = ParetoHalving(eta=1).promotable(front | lonely_but_dominated)
-    assert order[-1] == 3
+    assert best_first(front | lonely_but_dominated)[-1] == 3
 
 
 def test_within_a_rank_the_loneliest_come_first() -> None:
     #        an end            crowded           lonely           an end
     points = {0: (0.0, 10.0), 1: (0.5, 9.5), 2: (5.0, 5.0), 3: (10.0, 0.0)}
-    assert ParetoHalving(eta=1).promotable(points) == [0, 3, 2, 1]
+    assert best_first(points) == [0, 3, 2, 1]
 
 
 def test_equal_candidates_are_taken_in_the_order_of_their_numbers() -> None:
@@ -110,7 +121,7 @@ def test_a_small_model_at_the_end_of_the_front_is_not_stopped_for_being_small() 
 
 def test_a_small_model_that_another_small_one_beats_is_stopped() -> None:
     points = {0: (0.9, 10.0), 1: (0.5, 10.0), 2: (0.1, 1000.0)}
-    assert 0 not in ParetoHalving(eta=1).promotable(points)[:2]
+    assert best_first(points)[-1] == 0
 
 
 # Who is spared in the end -----------------------------------------------------------------------
@@ -139,7 +150,14 @@ def test_a_small_rung_does_not_spare_what_is_dominated_in_it() -> None:
     assert halving.spared({1: THREE}, THREE) == []
 
 
+@settings(deadline=None)
 @given(POINTS)
 def test_only_paused_candidates_are_spared(points: dict[int, tuple[float, float]]) -> None:
     paused = {number: points for number in points if number % 2}
     assert set(ParetoHalving().spared(paused, points)) <= set(paused)
+
+
+@pytest.mark.parametrize("options", [{"eta": 1}, {"first_rung": 0}, {"min_results": 0}])
+def test_options_that_leave_no_rungs_are_refused(options: dict[str, int]) -> None:
+    with pytest.raises(StudyError, match="has no rungs"):
+        ParetoHalving(**options)

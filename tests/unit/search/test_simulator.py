@@ -24,7 +24,7 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
 class Clocked(ToyProblem):
-    """Says that an epoch takes as many hours as the model has parameters, and notes its order."""
+    """Says that an epoch takes size cubed hours, and notes in which order epochs are learned."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -33,7 +33,7 @@ class Clocked(ToyProblem):
     def learn(self, candidate: Any, context: Context) -> Iterator[ToyEpoch]:
         for epoch in super().learn(candidate, context):
             self.order.append((candidate["size"], epoch.number))
-            yield ToyEpoch(epoch.number, epoch.metrics, 3600.0 * candidate["size"])
+            yield ToyEpoch(epoch.number, epoch.metrics, 3600.0 * candidate["size"] ** 3)
 
 
 def plan(candidates: int = 12, epochs: int = 9, **options: Any) -> Plan:
@@ -68,9 +68,9 @@ def test_one_worker_takes_one_candidate_after_the_other() -> None:
 def test_side_by_side_shorter_epochs_are_heard_first() -> None:
     problem = Clocked(finite=2)
     simulate(problem, TOY_OBJECTIVES, plan(candidates=2, epochs=3, sampler="random"), workers=2)
-    # Size 1 ends its epochs at 1, 2, 3 hours; size 2 at 2, 4, 6. An epoch is computed when the
-    # one before it was heard.
-    assert problem.order.index((1, 3)) < problem.order.index((2, 3))
+    # Size 1 ends its epochs at 1, 2, 3 hours; size 2 at 8, 16, 24. An epoch is learned when the
+    # one before it was heard of.
+    assert problem.order[2:] == [(1, 2), (1, 3), (2, 2), (2, 3)]
 
 
 def test_halving_spends_less_and_still_finds_a_front() -> None:

@@ -361,6 +361,16 @@ def test_settling_what_is_settled_changes_nothing(study: Study, journal: Path) -
     assert journal.read_bytes() == before
 
 
+def test_settling_a_study_that_was_not_reopened_changes_nothing(
+    study: Study, journal: Path
+) -> None:
+    study.complete(train(study, 0.5, parameters=10))
+    study.fail(train(study, 0.5, parameters=20), Failure(cause="bug", message="KeyError"))
+    before = journal.read_bytes()
+    study.settle()
+    assert journal.read_bytes() == before
+
+
 def test_a_candidate_without_verdict_is_left_running(study: Study, journal: Path) -> None:
     number = train(study, 0.5)
     reopened(journal).settle()
