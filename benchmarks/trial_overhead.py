@@ -15,7 +15,7 @@ first wide trial               first_trial_s: the first of several trials of two
                                time; the peer is a TorchTrainer nested in a function trainable
 later wide trial               later_trial_s: the median of those after it
 
-Each one-worker search is repeated, the ways by turns, and the median is shown.
+Each one-worker search is repeated, the ways by turns, and the median shown.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ FUNCTION_TRIALS = 8
 
 def main() -> None:
     options = _options()
-    repeats = 1 if options.quick else 3
+    repeats = 1 if options.quick else 2
     trials = options.trials or (40 if options.quick else 100)
     wide_trials = options.wide_trials or (2 if options.quick else 3)
     rows = [*narrow_rows(trials, repeats), *wide_rows(wide_trials)]

@@ -117,16 +117,8 @@ def test_a_damaged_test_shard_is_named_before_it_is_read_as_results(
     assert files_under(study / "retrained") == before
 
 
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (("--trial", "77"), "there is no trial 77 in the study"),
-        (("--workers", "9"), "9 workers"),
-    ],
-)
-def test_what_cannot_be_retrained_is_refused(
-    searched: Searched, ray_head: RayHead, arguments: tuple[str, ...], said: str
-):
+def test_a_trial_that_is_not_in_the_study_is_refused(searched: Searched):
     assert_two_lines(
-        searched.home.run("retrain", "studies/ecg", *arguments, at=ray_head.address), said
+        searched.home.run("retrain", "studies/ecg", "--trial", "77"),
+        "there is no trial 77 in the study",
     )
