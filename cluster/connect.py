@@ -13,14 +13,11 @@ caller alone.
 import logging
 import os
 import secrets
-import shutil
 import signal
 import socket
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import ray
@@ -31,6 +28,7 @@ from cluster.errors import ClusterError
 from cluster.loopback import environment, loopback_only
 from cluster.paths import HOME_VARIABLE, home, inside_job
 from cluster.resources import Capacity, read_capacity
+from cluster.temp_dir import short_temp_dir
 
 ADDRESS_VARIABLE = "RAY_ADDRESS"
 CACHE_VARIABLE = "ECGSEARCH_CACHE"
@@ -88,8 +86,7 @@ def connect(
 
 def _start(stack: ExitStack, cpus: int | None, gpus: int | None) -> None:
     """Starts Ray on this machine; what it needs is undone by the stack."""
-    temp_dir = _short_temp_dir()
-    stack.callback(shutil.rmtree, temp_dir, ignore_errors=True)
+    temp_dir = stack.enter_context(short_temp_dir())
     stack.enter_context(loopback_only())
     # Workers inherit the environment and the current folder, so they import what the caller can.
     stack.enter_context(environment({"RAY_USAGE_STATS_ENABLED": "0"}))
@@ -197,12 +194,6 @@ def _settings_for_workers() -> dict[str, object] | None:
     names = (CACHE_VARIABLE, "PYTHONPATH")
     values = {name: os.environ[name] for name in names if name in os.environ}
     return {"env_vars": {HOME_VARIABLE: str(home()), **values}}
-
-
-def _short_temp_dir() -> Path:
-    """A new folder with a short name: Ray's socket names in it must stay under 107 bytes."""
-    parent = tempfile.gettempdir()
-    return Path(tempfile.mkdtemp(prefix="ecg", dir=parent if len(parent) <= 24 else "/tmp"))
 
 
 def _find() -> str:

@@ -78,3 +78,27 @@ def one_line(error: BaseException) -> str:
     """Return class and first line of an exception, as it is shown and written down."""
     text = str(error).strip().splitlines()
     return f"{type(error).__name__}: {text[0] if text else 'no message'}"
+
+
+def explain(error: BaseException) -> tuple[Cause, str]:
+    """Name the cause of a failed lease, and tell it in one line.
+
+    Of a group of workers the worst error counts (Ray Train gives one a rank).
+
+    When one rank dies or raises, the others fail in their next collective call; what they say then
+    is an echo and counts only when there is nothing else.
+    """
+    failures = list(getattr(error, "worker_failures", {}).values()) or [error]
+    causes = [(classify(_root(failure)), _root(failure)) for failure in failures]
+    order = [Cause.NON_FINITE, Cause.OUT_OF_MEMORY, Cause.BAD_DATA, Cause.LOST_WORKER, Cause.BUG]
+    cause, root = min(causes, key=lambda pair: order.index(pair[0]))
+    return cause, LOST_WORKER_MESSAGE if cause is Cause.LOST_WORKER else one_line(root)
+
+
+def _root(error: BaseException) -> BaseException:
+    """Return the exception that user code raised, out of Ray's wrappers."""
+    for wrapped in ("_base_exc", "health_check_failure", "controller_failure", "cause"):
+        inner = getattr(error, wrapped, None)
+        if isinstance(inner, BaseException):
+            return _root(inner)
+    return error

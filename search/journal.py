@@ -41,8 +41,8 @@ def driver_lock(folder: Path) -> Iterator[None]:
         except OSError as error:
             raise StudyError(
                 f"study {folder} is already driven by {_holder(path)}",
-                hint="wait for it or stop it (Ctrl-C there); its progress shows with "
-                f"`ecgsearch pareto {folder}`",
+                hint="wait for it, or stop it (Ctrl-C there, `ray job stop` for a job); "
+                f"`ecgsearch pareto {folder}` shows how far it is",
             ) from error
         file.truncate(0)
         file.write(

@@ -41,6 +41,11 @@ class Lease:
     def name(self) -> str:
         return candidate_name(self.number, self.key)
 
+    @property
+    def run_name(self) -> str:
+        """The name under which a Ray Train group of this lease is known."""
+        return f"{self.name}-attempt-{self.attempt:03d}"
+
 
 def candidate_name(number: int, key: str) -> str:
     """Return the name that a candidate's folders carry."""

@@ -53,7 +53,8 @@ class Problem(Protocol):
     """What can be searched.
 
     `key(candidate) -> str` and `resources(candidate) -> Resources` may be added; without them the
-    key is the hash of the candidate and a trial takes one worker with one CPU.
+    key is the hash of the candidate and a trial takes one worker with one CPU. With `shapes()`, all
+    the resources that a candidate can ask for, those that can never fit are refused at the start.
     """
 
     def suggest(self, trial: Any) -> Any:

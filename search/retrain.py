@@ -25,7 +25,7 @@ from search.ecg_problem import ECGProblem
 from search.engine import Verdict
 from search.errors import StudyError
 from search.evaluation import Evaluation, evaluate
-from search.failures import Cause
+from search.failures import Cause, explain
 from search.fronts import most_accurate
 from search.lease import Lease, candidate_name
 from search.problem import ProblemSpec, ReplayTrial
@@ -89,12 +89,14 @@ def retrain(
         study = folder.open()
         chosen = _chosen(study, options)
         spec = _retraining_spec(study_file, folder, options.epochs)
+        _ecg_problem(spec).dataset.verify_test()  # a damaged one is found before hours of training
+        show(f"study    {folder.path}")
+        show("ray      connecting")
         connection = stack.enter_context(connect(address, cpus=cpus))
         resources = Resources(
             workers=options.workers, cpus=study_file.trials.cpus, gpus=study_file.trials.gpus
         )
         require_fit(connection.capacity, resources, "retraining")
-        show(f"study    {folder.path}")
         show(f"on       {connection.description}")
         stack.callback(shutil.rmtree, folder.ray, ignore_errors=True)
         retrained = []
@@ -136,6 +138,12 @@ def _retraining_spec(study_file: StudyFile, folder: StudyFolder, epochs: int | N
     return dataclasses.replace(spec, arguments=arguments)
 
 
+def _ecg_problem(spec: ProblemSpec) -> ECGProblem:
+    problem = spec.build()
+    assert isinstance(problem, ECGProblem)
+    return problem
+
+
 def _lease(
     record: CandidateRecord,
     spec: ProblemSpec,
@@ -145,8 +153,8 @@ def _lease(
     options: RetrainOptions,
 ) -> Lease:
     """Lease the candidate under the key that it has at this length of training."""
-    problem = spec.build()
-    key = problem.key(problem.suggest(ReplayTrial(record.params)))  # type: ignore[attr-defined]
+    problem = _ecg_problem(spec)
+    key = problem.key(problem.suggest(ReplayTrial(record.params)))
     label = ("train", record.key) if options.seed == 0 else ("retrain", options.seed, record.key)
     seed = derived_seed(study_file.seed, *label)
     home = folder.retrained / _name(record, key, options)
@@ -179,7 +187,7 @@ def _train(
     show: Callable[[str], None],
 ) -> None:
     """Train to the last epoch, unless a checkpoint is there already."""
-    from search.train_trainer import TrainRun, classify_train_error, start_switchboard
+    from search.train_trainer import TrainRun, start_switchboard
 
     latest = CheckpointFolder(lease.checkpoints).latest()
     if latest is not None and latest.epoch >= lease.max_epochs:
@@ -199,7 +207,7 @@ def _train(
                 raise KeyboardInterrupt
             run.answer(Verdict.CONTINUE)
     except Exception as error:
-        cause, message = classify_train_error(error)
+        cause, message = explain(error)
         raise StudyError(
             f"retraining trial {lease.number} failed: {cause.value}: {message}",
             hint="run the same command again: it goes on from the last checkpoint"
@@ -220,8 +228,7 @@ def _take_home(
     """Evaluate on validation, log and do the reading of the test part, write the model's folder."""
     checkpoint = CheckpointFolder(lease.checkpoints).latest()
     assert checkpoint is not None
-    problem = spec.build()
-    assert isinstance(problem, ECGProblem)
+    problem = _ecg_problem(spec)
     dataset = problem.dataset
     model = read_model(checkpoint.state)
     normalisation = dataset.normalisation(problem.split)

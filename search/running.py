@@ -18,7 +18,7 @@ from cluster.paths import resolve_path
 from cluster.resources import Capacity, Resources
 from ecgmodels.data import open_dataset
 from search.conductor import Conductor, Plan
-from search.ecg_problem import ECGProblem, ecg_problem_spec
+from search.ecg_problem import ecg_problem_spec
 from search.engine import Done, Goal
 from search.halving import ParetoHalving
 from search.problem import Problem, ProblemSpec
@@ -64,12 +64,14 @@ def run_study(
         interruption = stack.enter_context(Interruption.handled())
         stack.enter_context(folder.driving())
         folder.require_same(study_file, dataset_hash)
-        connection = stack.enter_context(connect(address, cpus=cpus))
-        _require_fit(problem, connection.capacity)
-        study = folder.create(study_file, dataset_hash)
         show(f"study    {folder.path}")
+        show("ray      connecting")
+        connection = stack.enter_context(connect(address, cpus=cpus))
         show(f"on       {connection.description}")
-        show(f"trials   {_concurrency(problem, connection.capacity)}")
+        for shape in _shapes(problem):
+            require_fit(connection.capacity, shape, "a trial")
+            show(f"trials   up to {slots(connection.capacity, shape)} at a time, each {shape}")
+        study = folder.create(study_file, dataset_hash)
         if study.records:
             show(f"resumed  {len(study.records)} candidates are known")
         conductor = Conductor(
@@ -184,16 +186,5 @@ def _search(
 
 
 def _shapes(problem: Problem) -> tuple[Resources, ...]:
-    """Return the shapes that are known before a candidate is proposed."""
-    return problem.shapes() if isinstance(problem, ECGProblem) else (Resources(),)
-
-
-def _require_fit(problem: Problem, capacity: Capacity) -> None:
-    for shape in _shapes(problem):
-        require_fit(capacity, shape, "a trial")
-
-
-def _concurrency(problem: Problem, capacity: Capacity) -> str:
-    return "; or ".join(
-        f"up to {slots(capacity, shape)} at a time, each {shape}" for shape in _shapes(problem)
-    )
+    """Return the shapes of trials, where the problem can tell before a candidate is proposed."""
+    return problem.shapes() if hasattr(problem, "shapes") else ()

@@ -8,10 +8,8 @@ the training loop itself, which is what makes Ray Train give its resources back.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import threading
-from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -29,44 +27,9 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from search.checkpoints import Checkpoint, CheckpointFolder
 from search.engine import Verdict
-from search.failures import LOST_WORKER_MESSAGE, Cause, classify, one_line
 from search.lease import PROBLEMS, Lease, learn
 from search.problem import ProblemSpec
-from search.records import EpochResult
-
-Report = tuple[EpochResult, ...]
-
-
-class Switchboard:
-    """Connects the first ranks of running trainings with whoever judges them."""
-
-    def __init__(self) -> None:
-        self._reports: dict[str, asyncio.Queue[Report]] = defaultdict(asyncio.Queue)
-        self._verdicts: dict[str, asyncio.Queue[str]] = defaultdict(asyncio.Queue)
-
-    async def report(self, run: str, report: Report) -> str:
-        """Hand over results; returns the verdict on them, a `Verdict` value."""
-        await self._reports[run].put(report)
-        return await self._verdicts[run].get()
-
-    async def next_report(self, run: str, timeout_s: float) -> Report | None:
-        """Wait for results of a run; None when none come in time."""
-        try:
-            return await asyncio.wait_for(self._reports[run].get(), timeout_s)
-        except TimeoutError:
-            return None
-
-    async def answer(self, run: str, verdict: str) -> None:
-        await self._verdicts[run].put(verdict)
-
-    async def forget(self, run: str) -> None:
-        self._reports.pop(run, None)
-        self._verdicts.pop(run, None)
-
-
-def run_name(lease: Lease) -> str:
-    """Return the name under which a lease's training talks to the switchboard."""
-    return f"{lease.name}-attempt-{lease.attempt:03d}"
+from search.switchboard import Report, Switchboard
 
 
 class TrainRun:
@@ -79,7 +42,7 @@ class TrainRun:
             storage: folder on a file system that every node sees; Ray Train keeps its own state
                 there, nothing of ours.
         """
-        self.name = run_name(lease)
+        self.name = lease.run_name
         self._switchboard = switchboard
         self._error: BaseException | None = None
         resources = lease.resources
@@ -161,7 +124,7 @@ def _train_loop(config: Mapping[str, Any]) -> None:
     for report in results:
         verdict = Verdict.CONTINUE
         if rank == 0:
-            answer = config["switchboard"].report.remote(run_name(lease), report)
+            answer = config["switchboard"].report.remote(lease.run_name, report)
             verdict = Verdict(ray.get(answer))
         if not _goes_on(verdict, device):
             return
@@ -173,28 +136,6 @@ def _goes_on(verdict: Verdict, device: torch.device) -> bool:
     if torch.distributed.get_world_size() > 1:
         torch.distributed.broadcast(flag, src=0)
     return bool(flag.item())
-
-
-def classify_train_error(error: BaseException) -> tuple[Cause, str]:
-    """Name the cause of a failed `TrainRun`: the worst of its workers' errors, in one line.
-
-    When one rank dies or raises, the others fail in their next collective call; what they say then
-    is an echo and counts only when there is nothing else.
-    """
-    failures = list(getattr(error, "worker_failures", {}).values()) or [error]
-    causes = [(classify(_root(failure)), _root(failure)) for failure in failures]
-    order = [Cause.NON_FINITE, Cause.OUT_OF_MEMORY, Cause.BAD_DATA, Cause.LOST_WORKER, Cause.BUG]
-    cause, root = min(causes, key=lambda pair: order.index(pair[0]))
-    return cause, LOST_WORKER_MESSAGE if cause is Cause.LOST_WORKER else one_line(root)
-
-
-def _root(error: BaseException) -> BaseException:
-    """Return the exception that user code raised, out of Ray's wrappers."""
-    for wrapped in ("_base_exc", "health_check_failure", "controller_failure", "cause"):
-        inner = getattr(error, wrapped, None)
-        if isinstance(inner, BaseException):
-            return _root(inner)
-    return error
 
 
 def start_switchboard() -> Any:

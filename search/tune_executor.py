@@ -16,27 +16,26 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import ray
 from ray import tune
-from ray.tune import PlacementGroupFactory, Trainable
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
 
 from cluster.ledger import Ledger, require_fit, slots
 from cluster.resources import Capacity, Resources
-from search.checkpoints import CheckpointFolder
 from search.conductor import Conductor
-from search.engine import Done, Verdict, Wait
+from search.engine import Done, Verdict
 from search.failures import LOST_WORKER_MESSAGE, Cause
-from search.lease import PROBLEMS, Lease, ended_early, learn
+from search.lease import Lease
+from search.lease_runner import LeaseRunner
 from search.problem import ProblemSpec
 from search.records import EpochResult
-from search.train_trainer import TrainRun, classify_train_error, run_name, start_switchboard
+from search.start_line import StartLine
 
 _SETTINGS = {
     # Tune's snapshots of its own state cannot be turned off; the study is the only truth.
@@ -49,9 +48,6 @@ _SETTINGS = {
     # Relative imports and paths of a user's own problem mean the folder the search started in.
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
 }
-_DRIVER_MEMORY_BYTES = 1 << 20
-"""What a wide trial's Tune actor reserves: something, as Tune demands, but no CPU, since drivers
-that hold CPUs keep their own workers waiting for ever."""
 
 
 def run_on_tune(
@@ -119,26 +115,37 @@ class _LeaseDesk:
         self._folder = folder
         self._leases: dict[str, Lease] = {}
         self._switchboard: Any = None
+        self._start_line: StartLine | None = StartLine(folder / "start")
+        """Until the first leases are all out."""
 
     def lease(self, trial_id: str) -> dict[str, Any] | None:
         """Return a Tune configuration that carries a new lease, or None when there is none now."""
         decision = self._conductor.next(self._fits)
-        if isinstance(decision, Wait):
-            return None
-        if isinstance(decision, Done):
-            self.done = decision
+        if not isinstance(decision, Lease):
+            self._announce_start()
+            self.done = decision if isinstance(decision, Done) else None
             return None
         self._ledger.place(trial_id, decision.resources)
         self._leases[trial_id] = decision
         wide = decision.resources.workers > 1
         if wide and self._switchboard is None:
+            from search.train_trainer import start_switchboard
+
             self._switchboard = start_switchboard()
         return {
             "lease": decision,
             "spec": self._spec.to_dict(),
             "switchboard": self._switchboard if wide else None,
+            "start_line": None if wide else self._start_line,
             "storage": str(self._folder),
         }
+
+    def _announce_start(self) -> None:
+        """Nothing more fits beside the first leases: their runners are those to wait for."""
+        if self._start_line is not None:
+            narrow = [lease for lease in self._leases.values() if lease.resources.workers == 1]
+            self._start_line.announce(len(narrow))
+            self._start_line = None
 
     def _fits(self, resources: Resources) -> bool:
         """Say whether a trial fits now; one that never will would be waited for in vain."""
@@ -154,7 +161,7 @@ class _LeaseDesk:
         epochs: tuple[EpochResult, ...] = result["epochs"]
         verdict = self._conductor.report(lease.number, lease.attempt, epochs)
         if lease.resources.workers > 1:
-            self._switchboard.answer.remote(run_name(lease), verdict.value)
+            self._switchboard.answer.remote(lease.run_name, verdict.value)
         return verdict
 
     def end(self, trial_id: str, *, lost: bool) -> None:
@@ -229,100 +236,3 @@ class _Interruption(Stopper):
 
     def stop_all(self) -> bool:
         return self._interrupted()
-
-
-class LeaseRunner(Trainable):
-    """Carries out leases, one after the other, in one warm process: a step is an epoch.
-
-    Nothing happens in `setup` and `reset_config` but noting the lease: Tune may call them for a
-    trial that it then gives to another actor.
-    """
-
-    _learning: _OwnLearning | _GroupLearning | None = None
-
-    @classmethod
-    def default_resource_request(cls, config: dict[str, Any]) -> PlacementGroupFactory:
-        resources: Resources = config["lease"].resources
-        if resources.workers > 1:
-            return PlacementGroupFactory([{"memory": _DRIVER_MEMORY_BYTES}])
-        bundle = {"CPU": resources.cpus, "GPU": resources.gpus, "memory": resources.memory_bytes}
-        return PlacementGroupFactory([{name: value for name, value in bundle.items() if value}])
-
-    def setup(self, config: dict[str, Any]) -> None:
-        self._take(config)
-
-    def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self._take(new_config)
-        return True
-
-    def _take(self, config: dict[str, Any]) -> None:
-        if self._learning is not None:
-            self._learning.close()
-        wide = config["switchboard"] is not None
-        self._learning = _GroupLearning(config) if wide else _OwnLearning(config)
-
-    def step(self) -> dict[str, Any]:
-        try:
-            assert self._learning is not None
-            return {"epochs": self._learning.next_epochs()}
-        except Exception as error:
-            cause, message = classify_train_error(error)
-            return {"failure": (cause.value, message)}
-
-    def cleanup(self) -> None:
-        if self._learning is not None:
-            self._learning.close()
-
-
-class _OwnLearning:
-    """One-worker learning, in this process."""
-
-    def __init__(self, config: Mapping[str, Any]) -> None:
-        self._lease: Lease = config["lease"]
-        self._spec = ProblemSpec.from_dict(config["spec"])
-        self._results: Iterator[tuple[EpochResult, ...]] | None = None
-
-    def next_epochs(self) -> tuple[EpochResult, ...]:
-        if self._results is None:
-            resources = self._lease.resources
-            self._results = learn(
-                self._lease,
-                PROBLEMS.get(self._spec),
-                CheckpointFolder(self._lease.checkpoints).latest(),
-                device="cuda" if resources.gpus else "cpu",
-                threads=max(1, int(resources.cpus)),
-            )
-        return _required(next(self._results, None), self._lease)
-
-    def close(self) -> None:
-        """Let go of model and optimiser."""
-        self._results = None
-
-
-class _GroupLearning:
-    """Learning on a group of workers that Ray Train starts for this lease."""
-
-    def __init__(self, config: Mapping[str, Any]) -> None:
-        self._config = config
-        self._run: TrainRun | None = None
-
-    def next_epochs(self) -> tuple[EpochResult, ...]:
-        if self._run is None:
-            self._run = TrainRun(
-                self._config["lease"],
-                ProblemSpec.from_dict(self._config["spec"]),
-                self._config["switchboard"],
-                storage=Path(self._config["storage"]) / "train",
-            )
-        return _required(self._run.next_report(), self._config["lease"])
-
-    def close(self) -> None:
-        """Wait until the group's resources are free; its verdict has reached it already."""
-        if self._run is not None:
-            self._run.join()
-
-
-def _required(epochs: tuple[EpochResult, ...] | None, lease: Lease) -> tuple[EpochResult, ...]:
-    if epochs is None:
-        raise ended_early(lease)
-    return epochs

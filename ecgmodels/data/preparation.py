@@ -6,7 +6,7 @@ import logging
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from ecgmodels.data.databases import Database, find_database
@@ -196,6 +196,7 @@ def _check_out(out: Path) -> None:
 def _staging_folder(out: Path) -> Iterator[Path]:
     """Yield a hidden folder next to `out`; remove it unless it was moved into place."""
     target = out.resolve()  # so that the name is right for "." too
+    made = [folder for folder in target.parents if not folder.exists()]
     target.parent.mkdir(parents=True, exist_ok=True)
     # On the same file system as its destination, so that the rename is one step.
     staging = Path(
@@ -205,6 +206,9 @@ def _staging_folder(out: Path) -> Iterator[Path]:
         yield staging
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+        with suppress(OSError):  # not empty: the dataset is there, or something of others
+            for folder in made:
+                folder.rmdir()
 
 
 def _move_into_place(staging: Path, out: Path, manifest: Manifest) -> None:
