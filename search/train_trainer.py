@@ -9,6 +9,7 @@ the training loop itself, which is what makes Ray Train give its resources back.
 from __future__ import annotations
 
 import os
+import secrets
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,8 +22,10 @@ import ray
 import ray.train
 import ray.train.torch
 import torch.distributed
+from ray._raylet import PlacementGroupID
 from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer
+from ray.util.placement_group import PlacementGroup, placement_group_table, remove_placement_group
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from search.checkpoints import Checkpoint, CheckpointFolder
@@ -46,7 +49,9 @@ class TrainRun:
         self._switchboard = switchboard
         self._error: BaseException | None = None
         resources = lease.resources
-        per_worker = {"CPU": resources.cpus}
+        # Random, so that the group can be told from all others on the cluster; see _remove_groups.
+        self._memory_bytes = resources.memory_bytes + (1 << 20) + secrets.randbits(24)
+        per_worker = {"CPU": resources.cpus, "memory": self._memory_bytes}
         if resources.gpus:
             per_worker["GPU"] = resources.gpus
         trainer = TorchTrainer(
@@ -100,9 +105,22 @@ class TrainRun:
         try:
             trainer.fit()
         except BaseException as error:
-            # A traceback would keep Ray Train's controller alive, and with it the resources.
-            error.__context__ = None
-            self._error = error.with_traceback(None)
+            self._error = error
+        finally:
+            _remove_groups(self._memory_bytes)
+
+
+def _remove_groups(memory_bytes: int) -> None:
+    """Remove the placement groups whose bundles reserve exactly so much memory.
+
+    When a rank dies just as training starts, Ray Train's controller gives up without removing its
+    group, and the resources would be held for as long as the job lives.
+    """
+    for group in placement_group_table().values():
+        marked = all(b.get("memory") == memory_bytes for b in group["bundles"].values())
+        if marked and group["state"] != "REMOVED":
+            identifier = PlacementGroupID.from_hex(group["placement_group_id"])
+            remove_placement_group(PlacementGroup(identifier))
 
 
 def _train_loop(config: Mapping[str, Any]) -> None:

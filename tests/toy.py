@@ -40,9 +40,9 @@ class ToyProblem:
         epoch_s: how long an epoch takes.
         fail: what goes wrong, several joined by "+": "bug" (always raises), "large" (raises above
             size 100), "nan" (up to size 10, no accuracy in epoch 2), "kill-once" (the last rank
-            dies in epoch 2, the first time).
+            dies in epoch 2, the first time), "kill-first" (the same in epoch 1).
         wide_above: candidates of a larger size take `workers` workers.
-        marks: a folder where "kill-once" notes whom it killed.
+        marks: a folder where those note whom they killed.
         finite: with N, the space has N candidates only: sizes 1 to N at one rate.
     """
 
@@ -94,8 +94,9 @@ class ToyProblem:
     def _misbehave(self, candidate: Mapping[str, float], context: Context, number: int) -> None:
         if "bug" in self.fails or ("large" in self.fails and candidate["size"] > 100):
             raise ZeroDivisionError("the toy divides by zero")
-        if "kill-once" in self.fails:
+        for fault, epoch in (("kill-first", 1), ("kill-once", 2)):
             mark = Path(self.marks) / f"killed-{candidate['size']}"
-            if number == 2 and context.rank == context.world_size - 1 and not mark.exists():
+            last_rank = context.rank == context.world_size - 1
+            if fault in self.fails and number == epoch and last_rank and not mark.exists():
                 mark.touch()
                 os.kill(os.getpid(), signal.SIGKILL)
