@@ -14,7 +14,7 @@ from typing import Any
 import optuna
 from optuna.samplers import BaseSampler
 from optuna.storages import InMemoryStorage
-from optuna.trial import TrialState, create_trial
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from search.objectives import objective_vector
 from search.records import CandidateRecord, Phase
@@ -34,45 +34,66 @@ def comparable_epoch(
     return filled[-1] if filled else levels[0]
 
 
-def project(study: Study, epoch: int, sampler: BaseSampler) -> optuna.Study:
-    """Build the in-memory Optuna study that shows every candidate as it stood after `epoch`.
+_Shown = tuple[TrialState, list[float] | None, Mapping[str, float]]
+"""State, objectives (minimised) and constraints of a trial as a sampler sees it."""
 
-    Objectives are minimised in it. Duplicates of known candidates are left out: shown as
-    infeasible, they would drive the sampler away from the very places that it came back to.
-    """
-    projected = optuna.create_study(
-        storage=InMemoryStorage(),
-        sampler=sampler,
-        directions=["minimize"] * len(study.objectives),
-    )
-    shown: dict[int, _Shown] = {
-        record.number: _shown(study, record, epoch) for record in study.records.values()
-    }
-    for rejection in study.rejections.values():
-        if not rejection.is_duplicate:
-            shown[rejection.number] = TrialState.PRUNED, None, rejection.constraints
-    for number in sorted(shown):
-        state, values, constraints = shown[number]
-        template = study.template(number)
-        projected.add_trial(
-            create_trial(
-                state=state,
-                values=values,
-                params=template.params,
-                distributions=template.distributions,
-                system_attrs=sampler_attributes(template.system_attrs),
-                constraints=dict(constraints),
-            )
+
+class Projection:
+    """One study, shown to samplers."""
+
+    def __init__(self, study: Study) -> None:
+        self._study = study
+        # What a trial looks like changes seldom; building it costs more than showing it.
+        self._built: dict[int, tuple[_Shown, FrozenTrial]] = {}
+
+    def show(self, epoch: int, sampler: BaseSampler) -> optuna.Study:
+        """Build the in-memory Optuna study that has every candidate as it stood after `epoch`.
+
+        Objectives are minimised in it. Duplicates of known candidates are left out: shown as
+        infeasible, they would drive the sampler away from the very places that it came back to.
+        One projection is good until the next is built: they share their trials.
+        """
+        storage = InMemoryStorage()
+        projected = optuna.create_study(
+            storage=storage,
+            sampler=sampler,
+            directions=["minimize"] * len(self._study.objectives),
         )
-    return projected
+        study_id = storage.get_study_id_from_name(projected.study_name)
+        shown: dict[int, _Shown] = {
+            record.number: _shown(self._study, record, epoch)
+            for record in self._study.records.values()
+        }
+        for rejection in self._study.rejections.values():
+            if not rejection.is_duplicate:
+                shown[rejection.number] = TrialState.PRUNED, None, rejection.constraints
+        for number in sorted(shown):
+            storage.create_new_trial(study_id, self._trial(number, shown[number]))
+        return projected
+
+    def _trial(self, number: int, shown: _Shown) -> FrozenTrial:
+        known = self._built.get(number)
+        if known is not None and known[0] == shown:
+            return known[1]
+        state, values, constraints = shown
+        template = self._study.template(number)
+        trial = create_trial(
+            state=state,
+            values=values,
+            params=template.params,
+            distributions=template.distributions,
+            system_attrs=sampler_attributes(template.system_attrs),
+            constraints=dict(constraints),
+        )
+        # The storage copies what it is given, deeply, and needs not: the trial is made for it.
+        trial.__deepcopy__ = lambda _: trial  # type: ignore[attr-defined]
+        self._built[number] = (shown, trial)
+        return trial
 
 
 def sampler_attributes(system_attrs: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the sampler wrote to a trial (NSGA-II its generation), without constraints."""
     return {k: v for k, v in system_attrs.items() if not k.startswith("constraints")}
-
-
-_Shown = tuple[TrialState, list[float] | None, Mapping[str, float]]
 
 
 def _shown(study: Study, record: CandidateRecord, epoch: int) -> _Shown:

@@ -11,7 +11,7 @@ from cluster.resources import Resources
 from search.engine import Admitted
 from search.objectives import Bound
 from search.problem import Problem, candidate_dict, candidate_key, candidate_resources
-from search.projection import comparable_epoch, project, sampler_attributes
+from search.projection import Projection, comparable_epoch, sampler_attributes
 from search.samplers import SAMPLERS, derived_seed
 from search.study import Proposal, Study
 from spaces import CandidateRefused
@@ -40,6 +40,7 @@ class Proposer:
     ) -> None:
         self._problem = problem
         self._study = study
+        self._projection = Projection(study)
         self._sampler = sampler
         self._startup = startup
         self._seed = seed
@@ -61,7 +62,7 @@ class Proposer:
         return None
 
     def _propose(self, sampler_name: str) -> Proposal:
-        shown = self._projection(sampler_name)
+        shown = self._shown_study(sampler_name)
         trial = shown.ask()
         known: dict[str, Any] = {"candidate": {}, "key": "", "costs": {}, "resources": Resources()}
         try:
@@ -88,10 +89,10 @@ class Proposer:
             **known,
         )
 
-    def _projection(self, sampler_name: str) -> optuna.Study:
+    def _shown_study(self, sampler_name: str) -> optuna.Study:
         """Show the study to a fresh sampler: nothing it asks is stored before it is judged."""
         records = self._study.records
         place = len(records) + len(self._study.rejections)
         sampler = SAMPLERS[sampler_name](derived_seed(self._seed, "suggest", place), self._startup)
         epoch = comparable_epoch(records.values(), self._rungs, self._max_epochs, self._startup)
-        return project(self._study, epoch, sampler)
+        return self._projection.show(epoch, sampler)

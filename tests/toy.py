@@ -43,6 +43,7 @@ class ToyProblem:
             dies in epoch 2, the first time), "kill-first" (the same in epoch 1).
         wide_above: candidates of a larger size take `workers` workers.
         marks: a folder where those note whom they killed.
+        processes: a folder for a file `PROCESS-SIZE` of every candidate that learns.
         finite: with N, the space has N candidates only: sizes 1 to N at one rate.
     """
 
@@ -54,6 +55,7 @@ class ToyProblem:
         wide_above: float = math.inf,
         workers: int = 2,
         marks: str = "",
+        processes: str = "",
         finite: int = 0,
     ) -> None:
         self.epoch_s = epoch_s
@@ -61,6 +63,7 @@ class ToyProblem:
         self.wide_above = wide_above
         self.workers = workers
         self.marks = marks
+        self.processes = processes
         self.finite = finite
 
     def suggest(self, trial: Any) -> dict[str, float]:
@@ -78,6 +81,8 @@ class ToyProblem:
         return Resources(workers=self.workers if candidate["size"] > self.wide_above else 1)
 
     def learn(self, candidate: Mapping[str, float], context: Context) -> Iterator[ToyEpoch]:
+        if self.processes:
+            (Path(self.processes) / f"{os.getpid()}-{candidate['size']}").touch()
         first = json.loads(context.checkpoint.read_text()) + 1 if context.checkpoint else 1
         ceiling = math.log(candidate["size"] + 1) / 8 - 0.1 * abs(
             math.log10(candidate["rate"] * 100)

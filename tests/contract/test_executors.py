@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -215,3 +216,16 @@ def test_a_trial_larger_than_the_whole_cluster_ends_the_search_instead_of_waitin
     plan = Plan(goal=Goal(candidates=1, max_epochs=3), sampler="random")
     with pytest.raises(ClusterError, match=r"a trial of 3 workers x .* the cluster has 2 CPUs"):
         search({"wide_above": 0, "workers": 3}, plan)
+
+
+@pytest.mark.slow
+def test_every_slot_carries_trials_though_they_are_shorter_than_a_cold_start(
+    local_ray: Connection, tmp_path: Path
+) -> None:
+    processes = tmp_path / "processes"
+    processes.mkdir()
+    plan = Plan(goal=Goal(candidates=12, max_epochs=2), sampler="random")
+    search_on_ray(local_ray, tmp_path, {"processes": str(processes), "epoch_s": 0.05}, plan)
+    trials = Counter(mark.name.split("-")[0] for mark in processes.iterdir())
+    assert len(trials) == CPUS
+    assert min(trials.values()) >= 3

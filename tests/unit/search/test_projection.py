@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 
 from cluster.resources import Resources
 from search.objectives import Objective
-from search.projection import comparable_epoch, project
+from search.projection import Projection, comparable_epoch
 from search.records import CandidateRecord, EpochResult, Failure, Phase
 from search.study import Proposal, Study, create_study
 
@@ -67,7 +67,7 @@ def add(study: Study, scores: Sequence[float] = (), phase: Phase = Phase.RUNNING
 
 
 def shown(study: Study, epoch: int) -> list[optuna.trial.FrozenTrial]:
-    return project(study, epoch, RandomSampler(seed=0)).trials
+    return Projection(study).show(epoch, RandomSampler(seed=0)).trials
 
 
 def record(epochs: int, phase: Phase = Phase.RUNNING) -> CandidateRecord:
@@ -176,7 +176,7 @@ def test_everything_is_minimised_and_knows_its_parameters_and_sampler_attributes
     study: Study,
 ) -> None:
     add(study, [0.1])
-    projected = project(study, 1, RandomSampler(seed=0))
+    projected = Projection(study).show(1, RandomSampler(seed=0))
     assert [direction.name for direction in projected.directions] == ["MINIMIZE", "MINIMIZE"]
     (trial,) = projected.trials
     assert trial.params == {"size": 100}
@@ -186,7 +186,7 @@ def test_everything_is_minimised_and_knows_its_parameters_and_sampler_attributes
 
 def test_asking_the_projection_writes_nothing_to_the_study(study: Study) -> None:
     add(study, [0.1])
-    projected = project(study, 1, RandomSampler(seed=0))
+    projected = Projection(study).show(1, RandomSampler(seed=0))
     projected.ask().suggest_int("size", 1, 999)
     assert len(projected.trials) == 2
     assert len(study.storage.get_all_trials(study._study_id)) == 1
