@@ -63,8 +63,7 @@ class CheckpointFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         name = f"attempt-{attempt:03d}-epoch-{epoch.number:05d}"
         final = self.path / name
-        for abandoned in self.path.glob(".attempt-*"):  # by a worker that was killed
-            shutil.rmtree(abandoned, ignore_errors=True)
+        self._sweep(attempt)
         draft = self.path / f".{name}.{os.getpid()}"
         draft.mkdir()
         epoch.save(draft / "state")
@@ -86,6 +85,13 @@ class CheckpointFolder:
             for entry in self.path.iterdir()
             if (match := _NAME.fullmatch(entry.name))
         ]
+
+    def _sweep(self, attempt: int) -> None:
+        """Remove drafts of workers that were killed; a newer attempt's is being written."""
+        for draft in self.path.glob(".attempt-*"):
+            match = _NAME.match(draft.name[1:])
+            if match and int(match[1]) <= attempt:
+                shutil.rmtree(draft, ignore_errors=True)
 
     def _prune(self, attempt: int) -> None:
         """Keep this attempt's last two, and nothing of attempts before the one it went on from."""

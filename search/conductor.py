@@ -17,7 +17,7 @@ from search.failures import Cause, FailurePolicy, Retry, classify
 from search.halving import ParetoHalving, Point
 from search.lease import Lease, candidate_name
 from search.objectives import Bound, objective_vector
-from search.problem import Problem
+from search.problem import Problem, candidate_resources, rebuild_candidate
 from search.proposer import Proposer
 from search.records import CandidateRecord, EpochResult, Failure, Phase
 from search.samplers import derived_seed
@@ -67,6 +67,7 @@ class Conductor:
         self._checkpoints = checkpoints
         self._listener = listener
         self._settle()
+        self._renew(problem)
         rungs = plan.halving.rungs(plan.goal.max_epochs) if plan.halving else ()
         self._engine = Engine(
             plan.goal,
@@ -153,6 +154,17 @@ class Conductor:
 
     def _point(self, number: int, metrics: Mapping[str, float]) -> Point:
         return objective_vector(self.study.objectives, metrics, self.study.records[number].costs)
+
+    def _renew(self, problem: Problem) -> None:
+        """Hold what is to go on against today's code and settings, before anything is leased.
+
+        Raises:
+            StudyError: an unfinished candidate is another one now.
+        """
+        for record in list(self.study.records.values()):
+            if not record.phase.is_final:
+                candidate = rebuild_candidate(problem, record.params, record.key)
+                self.study.set_resources(record.number, candidate_resources(problem, candidate))
 
     def _settle(self) -> None:
         """Finish what a kill left one write short of its end."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from cluster.resources import Resources
-from search.failures import Cause, FailurePolicy, GiveUp, Retry
+from search.failures import Cause, FailurePolicy, GiveUp, Retry, signature
 from search.halving import ParetoHalving, Point, Rung
 from search.records import CandidateRecord, EpochResult, Phase
 
@@ -180,7 +180,7 @@ class Engine:
             self._waiting.append(number)
             return decision
         self._set_phase(number, Phase.FAILED)
-        if cause is Cause.BUG:
+        if cause in (Cause.BUG, Cause.BAD_DATA):
             self._count_bug(message)
         return decision
 
@@ -261,7 +261,7 @@ class Engine:
             self._running.discard(number)
 
     def _count_bug(self, message: str) -> None:
-        if self._bugs_in_a_row and self._bugs_in_a_row[-1] != message:
+        if self._bugs_in_a_row and signature(self._bugs_in_a_row[-1]) != signature(message):
             self._bugs_in_a_row.clear()
         self._bugs_in_a_row.append(message)
         if len(self._bugs_in_a_row) >= self._policy.max_bugs_in_a_row:

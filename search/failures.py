@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -35,7 +36,7 @@ class FailurePolicy:
 
     max_losses: int = 3
     max_bugs_in_a_row: int = 3
-    """So many candidates in a row that fail with one and the same bug end the search."""
+    """So many candidates in a row that fail alike (a bug, or unreadable data) end the search."""
 
     def decide(self, cause: Cause, losses: int) -> Retry | GiveUp:
         """Decide after a failure; `losses` counts the candidate's lost workers so far."""
@@ -72,6 +73,11 @@ def classify(error: BaseException) -> Cause:
     if any(phrase in text for phrase in _LOST_PEER):
         return Cause.LOST_WORKER
     return Cause.BUG
+
+
+def signature(message: str) -> str:
+    """Return what is alike in the messages of one and the same failure of different candidates."""
+    return re.sub(r"\S*\d\S*", "#", message)
 
 
 def one_line(error: BaseException) -> str:

@@ -86,13 +86,21 @@ class ProblemSpec(Config):
         module_name, _, class_name = self.path.partition(":")
         try:
             factory = getattr(importlib.import_module(module_name), class_name)
-        except (ImportError, AttributeError, ValueError) as error:
+        except Exception as error:  # whatever a user's module raises
             raise StudyError(
                 f"problem '{self.path}' cannot be imported: {error}",
                 hint="write it as 'module:Class', with the module importable from the folder "
                 "you start in",
             ) from error
-        problem = factory(**self.arguments)
+        try:
+            problem = factory(**self.arguments)
+        except Exception as error:
+            if hasattr(error, "hint"):  # ours: it says what is wrong and how to mend it
+                raise
+            raise StudyError(
+                f"problem '{self.path}' cannot be built: {type(error).__name__}: {error}",
+                hint="check [problem.arguments], or run with --debug to see where it failed",
+            ) from error
         if not isinstance(problem, Problem):
             raise StudyError(
                 f"'{self.path}' does not follow the Problem protocol",

@@ -18,7 +18,7 @@ from typing import Any
 from cluster.connect import connect
 from cluster.ledger import require_fit
 from cluster.resources import Resources
-from ecgmodels import read_model, save_model
+from ecgmodels import TrainingConfig, read_model, save_model
 from ecgmodels.data import Dataset
 from search.checkpoints import CheckpointFolder
 from search.ecg_problem import ECGProblem
@@ -28,7 +28,7 @@ from search.evaluation import Evaluation, evaluate
 from search.failures import Cause, explain
 from search.fronts import most_accurate
 from search.lease import Lease, candidate_name
-from search.problem import ProblemSpec, ReplayTrial
+from search.problem import ProblemSpec, ReplayTrial, rebuild_candidate
 from search.progress import format_value
 from search.records import CandidateRecord
 from search.running import Interruption, problem_spec
@@ -92,6 +92,7 @@ def retrain(
         _ecg_problem(spec).dataset.verify_test()  # a damaged one is found before hours of training
         show(f"study    {folder.path}")
         show("ray      connecting")
+        _require_divisible(spec, options.workers)
         connection = stack.enter_context(connect(address, cpus=cpus))
         resources = Resources(
             workers=options.workers, cpus=study_file.trials.cpus, gpus=study_file.trials.gpus
@@ -101,6 +102,8 @@ def retrain(
         stack.callback(shutil.rmtree, folder.ray, ignore_errors=True)
         retrained = []
         for record in chosen:
+            if interruption.requested:
+                raise KeyboardInterrupt
             lease = _lease(record, spec, folder, resources, study_file, options)
             show(
                 f"trial {record.number}: {format_value(record.costs['parameters'])} parameters, "
@@ -120,7 +123,7 @@ def _chosen(study: Study, options: RetrainOptions) -> Sequence[CandidateRecord]:
                     hint=f"trials run from 0 to {max(study.records, default=0)}; "
                     "`ecgsearch pareto` lists the front",
                 )
-        return [study.records[number] for number in options.trials]
+        return [study.records[number] for number in dict.fromkeys(options.trials)]
     chosen = most_accurate(study, options.top or 1)
     if not chosen:
         raise StudyError(
@@ -144,6 +147,15 @@ def _ecg_problem(spec: ProblemSpec) -> ECGProblem:
     return problem
 
 
+def _require_divisible(spec: ProblemSpec, workers: int) -> None:
+    batch_size = TrainingConfig.from_dict(spec.arguments["training"]).batch_size
+    if batch_size % workers:
+        raise StudyError(
+            f"the study's batches of {batch_size} segments do not divide over {workers} workers",
+            hint=f"choose a number of workers that divides {batch_size}",
+        )
+
+
 def _lease(
     record: CandidateRecord,
     spec: ProblemSpec,
@@ -153,6 +165,8 @@ def _lease(
     options: RetrainOptions,
 ) -> Lease:
     """Lease the candidate under the key that it has at this length of training."""
+    searched, _ = problem_spec(study_file)
+    rebuild_candidate(searched.build(), record.params, record.key)  # still the one of the search
     problem = _ecg_problem(spec)
     key = problem.key(problem.suggest(ReplayTrial(record.params)))
     label = ("train", record.key) if options.seed == 0 else ("retrain", options.seed, record.key)
@@ -176,6 +190,8 @@ def _lease(
 
 def _name(record: CandidateRecord, key: str, options: RetrainOptions) -> str:
     name = candidate_name(record.number, key)
+    if options.workers > 1:
+        name += f"-workers-{options.workers}"
     return name if options.seed == 0 else f"{name}-seed-{options.seed}"
 
 
@@ -187,34 +203,33 @@ def _train(
     show: Callable[[str], None],
 ) -> None:
     """Train to the last epoch, unless a checkpoint is there already."""
-    from search.train_trainer import TrainRun, start_switchboard
+    from search.train_trainer import TrainRun, switchboard
 
     latest = CheckpointFolder(lease.checkpoints).latest()
     if latest is not None and latest.epoch >= lease.max_epochs:
         show(f"  trained already: {latest.folder}")
         return
-    run = TrainRun(lease, spec, start_switchboard(), storage=ray_folder)
-    try:
-        while (report := run.next_report()) is not None:
-            last = report[-1]
-            show(
-                f"  epoch {last.number}/{lease.max_epochs}  "
-                f"mean_f1 {last.metrics['mean_f1']:.4f}  "
-                f"train_loss {last.metrics['train_loss']:.4f}  {last.seconds:.1f} s"
-            )
-            if interruption.requested:
-                run.answer(Verdict.PAUSE)
-                raise KeyboardInterrupt
-            run.answer(Verdict.CONTINUE)
-    except Exception as error:
-        cause, message = explain(error)
-        raise StudyError(
-            f"retraining trial {lease.number} failed: {cause.value}: {message}",
-            hint="run the same command again: it goes on from the last checkpoint"
-            if cause is Cause.LOST_WORKER
-            else "choose another member of the front, or mend the cause named above",
-        ) from error
-    finally:
+    with switchboard() as board:
+        run = TrainRun(lease, spec, board, storage=ray_folder)
+        try:
+            while (report := run.next_report(interruption)) is not None:
+                last = report[-1]
+                show(
+                    f"  epoch {last.number}/{lease.max_epochs}  "
+                    f"mean_f1 {last.metrics['mean_f1']:.4f}  "
+                    f"train_loss {last.metrics['train_loss']:.4f}  {last.seconds:.1f} s"
+                )
+                run.answer(Verdict.CONTINUE)
+        except OSError:  # nobody reads what is shown any more
+            raise
+        except Exception as error:
+            cause, message = explain(error)
+            raise StudyError(
+                f"retraining trial {lease.number} failed: {cause.value}: {message}",
+                hint="run the same command again: it goes on from the last checkpoint"
+                if cause is Cause.LOST_WORKER
+                else "choose another member of the front, or mend the cause named above",
+            ) from error
         run.join()
 
 
@@ -265,6 +280,8 @@ def _card(
     test: Evaluation,
 ) -> dict[str, Any]:
     manifest = dataset.manifest
+    candidate = problem.suggest(ReplayTrial(record.params))
+    used = candidate.model.features
     return {
         "trial": record.number,
         "key": lease.key,
@@ -275,7 +292,7 @@ def _card(
         "classes": list(dataset.classes),
         "scored_classes": list(dataset.scored_classes),
         "features": list(dataset.features),
-        "non_causal_features": list(manifest.non_causal_features),
+        "non_causal_features": [name for name in manifest.non_causal_features if name in used],
         "uv_per_unit": manifest.uv_per_unit,
         "samples_before": manifest.samples_before,
         "preprocessing": manifest.options.to_dict(),
@@ -287,7 +304,7 @@ def _card(
             "shared_patients": [list(records) for records in manifest.shared_patients],
         },
         "split": problem.split,
-        "training": problem.suggest(ReplayTrial(record.params)).training.to_dict(),
+        "training": candidate.training.to_dict(),
         "epochs": lease.max_epochs,
         "workers": lease.resources.workers,
         "seed": lease.seed,

@@ -15,10 +15,11 @@ import optuna
 from cluster.connect import connect
 from cluster.ledger import require_fit, slots
 from cluster.paths import resolve_path
+from cluster.preflight import check_nodes, require_healthy
 from cluster.resources import Capacity, Resources
 from ecgmodels.data import open_dataset
 from search.conductor import Conductor, Plan
-from search.ecg_problem import ecg_problem_spec
+from search.ecg_problem import ECGProblem, ecg_problem_spec
 from search.engine import Done, Goal
 from search.halving import ParetoHalving
 from search.problem import Problem, ProblemSpec
@@ -68,6 +69,9 @@ def run_study(
         show("ray      connecting")
         connection = stack.enter_context(connect(address, cpus=cpus))
         show(f"on       {connection.description}")
+        if not connection.local:
+            readable = [problem.dataset.path] if isinstance(problem, ECGProblem) else []
+            require_healthy(check_nodes(readable=readable, writable=folder.path))
         for shape in _shapes(problem):
             require_fit(connection.capacity, shape, "a trial")
             show(f"trials   up to {slots(connection.capacity, shape)} at a time, each {shape}")

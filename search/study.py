@@ -148,6 +148,12 @@ class Study:
         rejection = self._rejections[number] = _rejection(self._trials[number])
         return rejection
 
+    def set_resources(self, number: int, resources: Resources) -> None:
+        """Note that a candidate takes something else from now on."""
+        if self._records[number].resources != resources:
+            self._set(number, "resources", dataclasses.asdict(resources))
+            self._records[number] = dataclasses.replace(self._records[number], resources=resources)
+
     def begin_attempt(self, number: int) -> int:
         """Note that a lease begins; return its attempt number."""
         attempt = self._records[number].attempt + 1

@@ -43,6 +43,13 @@ from search.study_tables import (
 # What EfficientECG costs, by arithmetic (ecgmodels.cost).
 ECG_COSTS = ("parameters", "macs")
 
+# What an epoch of EfficientECG measures (ecgmodels.metrics, ecgmodels.training.Epoch).
+ECG_METRICS = (
+    *("mean_f1", "macro_f1", "balanced_accuracy", "accuracy", "macro_auc"),
+    *("validation_loss", "train_loss"),
+)
+CLASS_METRICS = ("sensitivity_", "positive_predictivity_", "f1_")  # and the name of a class
+
 # What may differ when a study goes on: where it and its data are kept, on what it runs, how far and
 # by whose proposals. (That the dataset is the same one is checked by its hash.)
 # All else decides what a result means, and results that mean different things share no front.
@@ -125,6 +132,16 @@ class StudyFile(Table):
                 raise refusal(
                     f"objectives: '{table.metric}' is not a cost", nearest_hint(table.metric, names)
                 )
+            self._check_learned(table.metric)
+
+    def _check_learned(self, metric: str) -> None:
+        if is_exact(metric, ECG_COSTS) or metric.startswith(CLASS_METRICS):
+            return
+        if metric not in ECG_METRICS:
+            raise refusal(
+                f"objectives: there is no metric '{metric}'",
+                nearest_hint(metric, [*ECG_METRICS, *_with_logarithms(ECG_COSTS)]),
+            )
 
     def _check_training(self) -> None:
         fields = typing.get_type_hints(TrainingConfig)
@@ -136,9 +153,17 @@ class StudyFile(Table):
             if problem := type_problem(value, fields[key]):
                 raise refusal(f"training.{key}: {problem}", f"change or leave out {key}")
         try:
-            TrainingConfig.from_dict({**self.training, "epochs": self.budget.epochs})
+            config = TrainingConfig.from_dict({**self.training, "epochs": self.budget.epochs})
         except ConfigError as error:
             raise refusal(f"training: {error}", error.hint) from error
+        wide = self.trials.wide
+        for workers in (self.trials.workers, wide.workers if wide else 1):
+            if config.batch_size % workers:
+                raise refusal(
+                    f"training.batch_size {config.batch_size} does not divide over "
+                    f"{workers} workers",
+                    "make it a multiple of the workers",
+                )
 
     def _check_problem(self, problem: ProblemTable) -> None:
         for key in ("dataset", "split", "space", "training"):

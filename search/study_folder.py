@@ -14,7 +14,7 @@ import contextlib
 import json
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from optuna.storages.journal import JournalFileBackend
 
 from ecgmodels.files import write_atomically
 from search.errors import StudyError
+from search.failures import one_line
 from search.journal import JOURNAL_NAME, LOCK_NAME, driver_lock, mend_journal
 from search.study import Study, create_study
 from search.study_file import StudyFile
@@ -79,17 +80,25 @@ class StudyFolder:
         Raises:
             StudyError: the study there was begun with other settings or another dataset.
         """
-        settings = {"study_file": study_file.to_dict(), "dataset_hash": dataset_hash}
+        settings: dict[str, Any] = {
+            "study_file": study_file.to_dict(),
+            "dataset_hash": dataset_hash,
+        }
         self.require_same(study_file, dataset_hash)
         # Written anew each time: some settings may change, such as where the data lie.
         text = json.dumps({"format": 1, **settings}, indent=2)
         write_atomically(self.description, (text + "\n").encode())
-        return create_study(
+        # Shown by dashboards, so without the database's address, which may hold a password.
+        shown = {**settings, "study_file": {**settings["study_file"], "storage": {}}}
+        study = create_study(
             self._storage(study_file.storage.url),
             study_file.name,
             study_file.to_objectives(),
-            settings,
+            shown,
         )
+        # A database can hold a study of this name that was begun from another folder.
+        self._compare(study.settings, study_file, dataset_hash)
+        return study
 
     def open(self) -> Study:
         """Open a study that exists, to read it or (while `driving`) to add to it.
@@ -123,6 +132,10 @@ class StudyFolder:
             raise StudyError(
                 f"{self.description} is not JSON: {error}", hint="restore it from a copy"
             ) from error
+        if not isinstance(described, dict) or not {"study_file", "dataset_hash"} <= set(described):
+            raise StudyError(
+                f"{self.description} does not describe a study", hint="restore it from a copy"
+            )
         return described
 
     def require_same(self, study_file: StudyFile, dataset_hash: str | None) -> None:
@@ -131,24 +144,36 @@ class StudyFolder:
         Raises:
             StudyError: it was begun with others.
         """
-        if not self.description.exists():
-            return
-        differences = study_file.compatible_with(self.study_file())
+        if self.description.exists():
+            self._compare(self._described(), study_file, dataset_hash)
+
+    def _compare(
+        self, recorded: Mapping[str, Any], study_file: StudyFile, dataset_hash: str | None
+    ) -> None:
+        begun = StudyFile.from_dict(recorded["study_file"], file=str(self.description))
+        differences = study_file.compatible_with(begun)
         if differences:
             raise StudyError(
                 f"study {self.path} was begun with other settings: {'; '.join(differences)}",
                 hint="set them back, or give the changed study another folder under `study`",
             )
-        if self.dataset_hash() != dataset_hash:
+        if recorded["dataset_hash"] != dataset_hash:
             raise StudyError(
                 f"study {self.path} was begun with another dataset "
-                f"(hash {str(self.dataset_hash())[:12]}, now {str(dataset_hash)[:12]})",
+                f"(hash {str(recorded['dataset_hash'])[:12]}, now {str(dataset_hash)[:12]})",
                 hint="prepare the data with the first options, or start another study folder",
             )
 
     def _storage(self, url: str) -> BaseStorage:
         if url:
-            return RDBStorage(url)
+            try:
+                return RDBStorage(url)
+            except Exception as error:  # SQLAlchemy's and every driver's own
+                raise StudyError(
+                    f"storage.url: the database cannot be opened: {one_line(error)}",
+                    hint="write it as postgresql+DRIVER://HOST/NAME, start the database, and "
+                    "install its driver (psycopg, say) on every machine that drives or reads it",
+                ) from error
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the journal is no longer experimental, its notice is
             return JournalStorage(JournalFileBackend(os.fspath(self.journal)))

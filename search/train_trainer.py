@@ -8,10 +8,11 @@ the training loop itself, which is what makes Ray Train give its resources back.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -77,13 +78,16 @@ class TrainRun:
         self._thread = threading.Thread(target=self._fit, args=(trainer,), daemon=True)
         self._thread.start()
 
-    def next_report(self) -> Report | None:
+    def next_report(self, interrupted: Callable[[], bool] = lambda: False) -> Report | None:
         """Wait for the next results; None when training has ended.
 
         Raises:
             WorkerGroupError: a worker raised or died.
+            KeyboardInterrupt: `interrupted`, asked while waiting, said so.
         """
         while True:
+            if interrupted():
+                raise KeyboardInterrupt
             running = self._thread.is_alive()
             report = ray.get(self._switchboard.next_report.remote(self.name, 0.5))
             if report is not None:
@@ -154,6 +158,16 @@ def _goes_on(verdict: Verdict, device: torch.device) -> bool:
     if torch.distributed.get_world_size() > 1:
         torch.distributed.broadcast(flag, src=0)
     return bool(flag.item())
+
+
+@contextlib.contextmanager
+def switchboard() -> Iterator[Any]:
+    """A switchboard for as long as the context lasts; whoever still waits there is let go."""
+    actor = start_switchboard()
+    try:
+        yield actor
+    finally:
+        ray.kill(actor)
 
 
 def start_switchboard() -> Any:

@@ -38,6 +38,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from here", file=sys.stderr)
         return INTERRUPTED
+    except BrokenPipeError:  # the reader of a pipe had enough (`ecgsearch pareto ... | head`)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        if options.debug:
+            raise
+        print(f"error: {_one_line(str(error))}", file=sys.stderr)
+        print(
+            "fix: check that the path is there and writable, and the disk not full", file=sys.stderr
+        )
+        return USER_ERROR
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -19,6 +19,7 @@ from cluster.resources import Resources
 from search.checkpoints import CheckpointFolder
 from search.conductor import Conductor, Plan
 from search.engine import Done, Goal, Verdict, Wait
+from search.errors import StudyError
 from search.failures import Cause, FailurePolicy, classify
 from search.halving import ParetoHalving
 from search.lease import Lease, learn
@@ -416,3 +417,32 @@ def test_workers_that_are_lost_all_the_time_change_no_result(
     require_sound(study, 8)
     assert sum(record.losses for record in study.records.values()) > 5
     require_agreement(study, undisturbed)
+
+
+def test_a_candidate_that_the_space_now_builds_otherwise_ends_the_run_before_any_lease(
+    tmp_path: Path,
+) -> None:
+    """And loses nothing: with the old code back, the study goes on."""
+
+    class Changed(ToyProblem):
+        def suggest(self, trial: Any) -> dict[str, float]:
+            return {**super().suggest(trial), "added": 1.0}
+
+    study = create_study(InMemoryStorage(), "toy", TOY_OBJECTIVES)
+    plan = Plan(goal=Goal(candidates=2, max_epochs=3), sampler="random")
+    Conductor(ToyProblem(), study, plan, checkpoints=tmp_path).next(lambda _: True)
+    with pytest.raises(StudyError, match="is rebuilt as"):
+        Conductor(Changed(), study, plan, checkpoints=tmp_path)
+    lease = Conductor(ToyProblem(), study, plan, checkpoints=tmp_path).next(lambda _: True)
+    assert isinstance(lease, Lease)
+    assert (lease.number, lease.attempt) == (0, 2)
+
+
+def test_a_candidate_goes_on_with_the_resources_that_are_asked_for_today(tmp_path: Path) -> None:
+    study = create_study(InMemoryStorage(), "toy", TOY_OBJECTIVES)
+    plan = Plan(goal=Goal(candidates=1, max_epochs=3), sampler="random")
+    wide = ToyProblem(wide_above=0, workers=4)
+    Conductor(wide, study, plan, checkpoints=tmp_path).next(lambda _: True)
+    lease = Conductor(ToyProblem(), study, plan, checkpoints=tmp_path).next(lambda _: True)
+    assert isinstance(lease, Lease)
+    assert lease.resources == Resources(workers=1)

@@ -342,7 +342,7 @@ def test_different_bugs_do_not_halt_the_search() -> None:
     engine = engine_of(10)
     for number in range(6):
         assert engine.next(anything) == Start(number)
-        engine.failed(number, Cause.BUG, f"KeyError: {number // 2}")
+        engine.failed(number, Cause.BUG, f"KeyError: {'abc'[number // 2]}")
     assert engine.next(anything) == Start(6)
 
 
@@ -357,7 +357,17 @@ def test_a_result_between_bugs_shows_that_learning_works() -> None:
     assert engine.next(anything) == Start(4)
 
 
-@pytest.mark.parametrize("cause", [Cause.NON_FINITE, Cause.OUT_OF_MEMORY, Cause.BAD_DATA])
+def test_failures_that_differ_in_numbers_and_paths_only_are_alike() -> None:
+    engine = engine_of(10)
+    for number in range(3):
+        assert engine.next(anything) == Start(number)
+        engine.failed(number, Cause.BAD_DATA, f"shard /data{number}/x is missing")
+    decision = engine.next(anything)
+    assert isinstance(decision, Done)
+    assert decision.resumable
+
+
+@pytest.mark.parametrize("cause", [Cause.NON_FINITE, Cause.OUT_OF_MEMORY])
 def test_only_bugs_halt_the_search(cause: Cause) -> None:
     engine = engine_of(10)
     for number in range(4):

@@ -366,3 +366,21 @@ def test_what_decides_the_meaning_of_a_result_may_not_change(
 def test_the_objectives_may_not_change() -> None:
     lines = changed(objectives=[{"metric": "mean_f1", "direction": "max"}])
     assert [line.partition(":")[0] for line in lines] == ["objectives"]
+
+
+def test_a_metric_that_no_epoch_measures_is_refused_with_the_nearest_one(tmp_path: Path) -> None:
+    text = 'name = "a"\ndataset = "b"\n[[objectives]]\nmetric = "mean_f2"\ndirection = "max"\n'
+    with pytest.raises(StudyFileError, match="there is no metric 'mean_f2'") as caught:
+        StudyFile.from_toml(written(tmp_path, text))
+    assert "mean_f1" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "trials", ["workers = 3", "[trials.wide]\nabove_parameters = 1\nworkers = 3"]
+)
+def test_batches_that_do_not_divide_over_the_workers_are_refused(
+    trials: str, tmp_path: Path
+) -> None:
+    text = f'name = "a"\ndataset = "b"\n[trials]\n{trials}\n'
+    with pytest.raises(StudyFileError, match="batch_size 128 does not divide over 3 workers"):
+        StudyFile.from_toml(written(tmp_path, text))
