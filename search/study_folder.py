@@ -85,13 +85,14 @@ class StudyFolder:
             "dataset_hash": dataset_hash,
         }
         self.require_same(study_file, dataset_hash)
+        storage = self._storage(study_file.storage.url)
         # Written anew each time: some settings may change, such as where the data lie.
         text = json.dumps({"format": 1, **settings}, indent=2)
         write_atomically(self.description, (text + "\n").encode())
         # Shown by dashboards, so without the database's address, which may hold a password.
         shown = {**settings, "study_file": {**settings["study_file"], "storage": {}}}
         study = create_study(
-            self._storage(study_file.storage.url),
+            storage,
             study_file.name,
             study_file.to_objectives(),
             shown,
