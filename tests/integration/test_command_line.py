@@ -127,9 +127,9 @@ def test_a_trial_that_can_never_fit_the_cluster_is_refused_with_the_numbers(
     home: Home, ecg_home: Home, ray_head: RayHead
 ):
     text = ECG_STUDY.replace('"data/ecg"', f'"{ecg_home.path / "data" / "ecg"}"')
-    file = _study_file(home, f"{text}trials = {{wide = {{above_parameters = 1, workers = 3}}}}\n")
+    file = _study_file(home, f"{text}trials = {{wide = {{above_parameters = 1, workers = 4}}}}\n")
     ended = home.run("run", file, at=ray_head.address)
-    assert_two_lines(ended, "3 workers", "needs 3 CPUs", "2 CPUs", "at most 2 workers")
+    assert_two_lines(ended, "4 workers", "needs 4 CPUs", "2 CPUs", "at most 2 workers")
     assert not (home.path / "studies").exists()
 
 
