@@ -69,7 +69,9 @@ def test_memory_limits_like_everything_else():
 
 
 def test_what_fits_is_let_through():
-    require_fit(LAPTOP, Resources(workers=2, cpus=2.0), "a trial")
+    shape = Resources(workers=2, cpus=2.0)
+    assert slots(LAPTOP, shape) == 1
+    require_fit(LAPTOP, shape, "a trial")
 
 
 def test_too_many_workers_are_refused_with_the_numbers():

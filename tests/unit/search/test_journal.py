@@ -193,9 +193,11 @@ def test_a_killed_driver_holds_nothing(tmp_path: Path) -> None:
 
 
 def test_the_lock_is_free_after_its_driver_left(tmp_path: Path) -> None:
-    for _ in range(2):
-        with driver_lock(tmp_path):
-            pass
+    with driver_lock(tmp_path):
+        assert (tmp_path / "driver.lock").read_text()
+    assert not (tmp_path / "driver.lock").read_text()
+    with driver_lock(tmp_path):
+        assert (tmp_path / "driver.lock").read_text()
 
 
 def test_the_lock_makes_the_folder_of_a_new_study(tmp_path: Path) -> None:
