@@ -6,16 +6,16 @@
 `prepare` needs wfdb, and imports it when it reads the first recording; everything else does not.
 """
 
-from ecgmodels.data.checking import DatasetCheck, check_dataset, describe_dataset
 from ecgmodels.data.databases import DATABASES, Database, register
-from ecgmodels.data.dataset import Dataset, Segments, open_dataset
-from ecgmodels.data.manifest import Manifest, RecordEntry, ShardEntry, SplitEntry
-from ecgmodels.data.normalisation import Normalisation
-from ecgmodels.data.options import PrepareOptions
-from ecgmodels.data.preparation import prepare
-from ecgmodels.data.records import Beats, Record
-from ecgmodels.data.splits import Split
-from ecgmodels.data.synthesis import write_synthetic_recordings
+from ecgmodels.data.preparation.options import PrepareOptions
+from ecgmodels.data.preparation.pipeline import prepare
+from ecgmodels.data.preparation.splits import Split
+from ecgmodels.data.recordings.records import Beats, Record
+from ecgmodels.data.storage.checking import DatasetCheck, check_dataset, describe_dataset
+from ecgmodels.data.storage.dataset import Dataset, Segments, open_dataset
+from ecgmodels.data.storage.manifest import Manifest, RecordEntry, ShardEntry, SplitEntry
+from ecgmodels.data.storage.normalisation import Normalisation
+from ecgmodels.data.synthetic.recordings import write_synthetic_recordings
 
 __all__ = [
     "DATABASES",

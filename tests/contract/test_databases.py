@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from ecgmodels.data import DATABASES, Database, write_synthetic_recordings
-from ecgmodels.data.splits import check_split
-from ecgmodels.data.wfdb_records import BEAT_SYMBOLS
+from ecgmodels.data.preparation.splits import check_split
+from ecgmodels.data.recordings.wfdb_records import BEAT_SYMBOLS
 
 REPOSITORY = Path(__file__).parents[2]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from ecgmodels.configs import nearest_hint
-from ecgmodels.data.records import Record
-from ecgmodels.data.splits import Split
+from ecgmodels.data.preparation.splits import Split
+from ecgmodels.data.recordings.records import Record
 from ecgmodels.errors import DataError
 
 

@@ -11,9 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from ecgmodels.data.databases.base import Database, mapping_from_codes, register, require_source
-from ecgmodels.data.records import Record
-from ecgmodels.data.splits import Split
-from ecgmodels.data.wfdb_records import read_wfdb_record
+from ecgmodels.data.preparation.splits import Split
+from ecgmodels.data.recordings.records import Record
+from ecgmodels.data.recordings.wfdb_records import read_wfdb_record
 from ecgmodels.errors import DataError
 
 # fmt: off

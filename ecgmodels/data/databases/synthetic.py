@@ -1,4 +1,4 @@
-"""Recordings made by `ecgmodels.data.synthesis`, for demonstrations and tests.
+"""Recordings made by `ecgmodels.data.synthetic.recordings`, for demonstrations and tests.
 
 Its files are WFDB like any other: what it teaches a model means nothing, but every step from the
 files to the shards is the real one.
@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ecgmodels.data.databases.base import Database, mapping_from_codes, register, require_source
-from ecgmodels.data.records import Record
-from ecgmodels.data.splits import Split
-from ecgmodels.data.waveforms import LEADS
-from ecgmodels.data.wfdb_records import read_wfdb_record
+from ecgmodels.data.preparation.splits import Split
+from ecgmodels.data.recordings.records import Record
+from ecgmodels.data.recordings.wfdb_records import read_wfdb_record
+from ecgmodels.data.synthetic.waveforms import LEADS
 from ecgmodels.errors import DataError
 
 # Patients are dealt out in this order; the generator gives every patient S, V and F beats and

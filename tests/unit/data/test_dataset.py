@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from ecgmodels.data import Manifest, check_dataset, describe_dataset, open_dataset
-from ecgmodels.data.manifest import read_manifest
-from ecgmodels.data.shards import ShardWriter
-from ecgmodels.data.workers import prepare_record
+from ecgmodels.data.preparation.workers import prepare_record
+from ecgmodels.data.storage.manifest import read_manifest
+from ecgmodels.data.storage.shards import ShardWriter
 from ecgmodels.errors import DataError
 
 DEVELOPMENT = "shards/development-00000.arrow"

@@ -7,8 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ecgmodels.data.filters import bandpass, resample, resampled_position, resampling_ratio
-from ecgmodels.data.gaps import bridge_gaps
+from ecgmodels.data.segmentation.filters import (
+    bandpass,
+    resample,
+    resampled_position,
+    resampling_ratio,
+)
+from ecgmodels.data.segmentation.gaps import bridge_gaps
 from ecgmodels.errors import DataError
 
 

@@ -18,7 +18,7 @@ from ecgmodels.data import (
     open_dataset,
     prepare,
 )
-from ecgmodels.data.features import compute_features
+from ecgmodels.data.segmentation.features import compute_features
 from ecgmodels.errors import DataError
 
 # de Chazal et al. 2004, tables I and II, written down here independently of the package.

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from ecgmodels.data import DATABASES, PrepareOptions
-from ecgmodels.data.options import resolve
+from ecgmodels.data.preparation.options import resolve
 from ecgmodels.errors import DataError
 
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from ecgmodels.data import DATABASES, Beats, PrepareOptions, Record
-from ecgmodels.data.features import compute_features
-from ecgmodels.data.options import ResolvedOptions, resolve
-from ecgmodels.data.segments import RecordSegments, segment_record
+from ecgmodels.data.preparation.options import ResolvedOptions, resolve
+from ecgmodels.data.segmentation.beats import RecordSegments, segment_record
+from ecgmodels.data.segmentation.features import compute_features
 from ecgmodels.errors import DataError
 
 MITDB = DATABASES["mitdb"]

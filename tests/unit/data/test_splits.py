@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ecgmodels.data import Split
-from ecgmodels.data.splits import check_split, grouped_folds
+from ecgmodels.data.preparation.splits import check_split, grouped_folds
 from ecgmodels.errors import DataError
 
 CLASSES = ("N", "S", "V")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import wfdb
 
-from ecgmodels.data.wfdb_records import age_and_sex, read_beats, read_wfdb_record
+from ecgmodels.data.recordings.wfdb_records import age_and_sex, read_beats, read_wfdb_record
 from ecgmodels.errors import DataError
 
 RECORD = "s000a"

@@ -8,7 +8,7 @@ from typing import Any
 
 from ecgmodels.configs import Config, nearest_hint
 from ecgmodels.data.databases.base import Database
-from ecgmodels.data.features import FEATURES, check_features
+from ecgmodels.data.segmentation.features import FEATURES, check_features
 from ecgmodels.errors import DataError
 
 EDGE_POLICIES = ("pad", "drop")
@@ -29,7 +29,7 @@ class PrepareOptions(Config):
     classes: tuple[str, ...] | None = None
     """Classes kept, in the order of the labels; None keeps the database's customary ones."""
     features: tuple[str, ...] = tuple(FEATURES)
-    """Feature columns, see `ecgmodels.data.features`; empty for none."""
+    """Feature columns, see `ecgmodels.data.segmentation.features`; empty for none."""
     edges: str = "pad"
     """A window that reaches over an end of its record: "pad" repeats the end sample, "drop"."""
     mapping: str | None = None

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from ecgmodels.data.manifest import ShardEntry
-from ecgmodels.data.shards import sha256_of
+from ecgmodels.data.storage.manifest import ShardEntry
+from ecgmodels.data.storage.shards import sha256_of
 from ecgmodels.errors import DataError
 
 _HINT = "copy the dataset again from where it was prepared, or delete it and prepare it again"

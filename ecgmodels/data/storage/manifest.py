@@ -13,10 +13,10 @@ from typing import Literal
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from ecgmodels.data.normalisation import Normalisation
-from ecgmodels.data.options import ResolvedOptions
-from ecgmodels.data.records import Sex
-from ecgmodels.data.splits import Split, check_split
+from ecgmodels.data.preparation.options import ResolvedOptions
+from ecgmodels.data.preparation.splits import Split, check_split
+from ecgmodels.data.recordings.records import Sex
+from ecgmodels.data.storage.normalisation import Normalisation
 from ecgmodels.errors import DataError
 
 FORMAT_VERSION = 1

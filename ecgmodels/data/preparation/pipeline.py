@@ -10,8 +10,16 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from ecgmodels.data.databases import Database, find_database
-from ecgmodels.data.features import FEATURES
-from ecgmodels.data.manifest import (
+from ecgmodels.data.preparation.options import (
+    PrepareOptions,
+    ResolvedOptions,
+    resolve,
+    window_samples,
+)
+from ecgmodels.data.preparation.splits import Split, check_split, grouped_folds
+from ecgmodels.data.preparation.workers import PreparedRecord, RecordSummary, prepare_records
+from ecgmodels.data.segmentation.features import FEATURES
+from ecgmodels.data.storage.manifest import (
     FORMAT_VERSION,
     MANIFEST_NAME,
     Manifest,
@@ -22,13 +30,10 @@ from ecgmodels.data.manifest import (
     read_manifest,
     write_manifest,
 )
-from ecgmodels.data.normalisation import normalisation_over
-from ecgmodels.data.options import PrepareOptions, ResolvedOptions, resolve, window_samples
-from ecgmodels.data.provenance import write_provenance
-from ecgmodels.data.shards import SHARD_FOLDER, ShardWriter, sync_to_disk
-from ecgmodels.data.splits import Split, check_split, grouped_folds
-from ecgmodels.data.verification import check_checksums
-from ecgmodels.data.workers import PreparedRecord, RecordSummary, prepare_records
+from ecgmodels.data.storage.normalisation import normalisation_over
+from ecgmodels.data.storage.provenance import write_provenance
+from ecgmodels.data.storage.shards import SHARD_FOLDER, ShardWriter, sync_to_disk
+from ecgmodels.data.storage.verification import check_checksums
 from ecgmodels.errors import DataError
 
 _log = logging.getLogger(__name__)

@@ -11,10 +11,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ecgmodels.configs import nearest_hint
-from ecgmodels.data.manifest import Manifest, SplitEntry, read_manifest
-from ecgmodels.data.normalisation import Normalisation
-from ecgmodels.data.shards import open_shard
-from ecgmodels.data.verification import check_checksums, check_sizes
+from ecgmodels.data.storage.manifest import Manifest, SplitEntry, read_manifest
+from ecgmodels.data.storage.normalisation import Normalisation
+from ecgmodels.data.storage.shards import open_shard
+from ecgmodels.data.storage.verification import check_checksums, check_sizes
 from ecgmodels.errors import DataError
 
 
@@ -156,7 +156,7 @@ def open_dataset(path: str | Path, *, verify: bool = True) -> Dataset:
 
     The manifest and the shards' sizes are checked at once. With `verify`, so are the SHA-256 of the
     development shards; those of the test shards when the test part is read. Checksums are
-    remembered (see `ecgmodels.data.verification`), so a machine pays for them once.
+    remembered (see `ecgmodels.data.storage.verification`), so a machine pays for them once.
 
     Raises:
         DataError: the manifest is not valid, or a shard is missing, cut short or damaged.

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from ecgmodels.data.records import Sex
-from ecgmodels.data.waveforms import (
+from ecgmodels.data.recordings.records import Sex
+from ecgmodels.data.synthetic.waveforms import (
     LEADS,
     RATE_HZ,
     Waveform,

@@ -11,10 +11,10 @@ from typing import NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgmodels.data.dataset import Dataset, Segments, open_dataset
-from ecgmodels.data.manifest import MANIFEST_NAME, Manifest, RecordEntry
-from ecgmodels.data.normalisation import Moments, moments_of, normalisation_over
-from ecgmodels.data.verification import check_checksums
+from ecgmodels.data.storage.dataset import Dataset, Segments, open_dataset
+from ecgmodels.data.storage.manifest import MANIFEST_NAME, Manifest, RecordEntry
+from ecgmodels.data.storage.normalisation import Moments, moments_of, normalisation_over
+from ecgmodels.data.storage.verification import check_checksums
 from ecgmodels.errors import DataError
 
 

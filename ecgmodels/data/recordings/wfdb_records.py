@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgmodels.data.records import Beats, Record, Sex
+from ecgmodels.data.recordings.records import Beats, Record, Sex
 from ecgmodels.errors import DataError
 
 # "Beat annotations" of https://archive.physionet.org/physiobank/annotations.shtml

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgmodels.configs import nearest_hint
-from ecgmodels.data.records import Record
+from ecgmodels.data.recordings.records import Record
 from ecgmodels.errors import DataError
 
 LOCAL_INTERVALS = 10

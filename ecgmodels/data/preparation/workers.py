@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 
 from ecgmodels.data.databases import find_database
-from ecgmodels.data.manifest import RecordEntry
-from ecgmodels.data.normalisation import Moments, moments_of
-from ecgmodels.data.options import ResolvedOptions
-from ecgmodels.data.records import Record
-from ecgmodels.data.segments import RecordSegments, segment_record
+from ecgmodels.data.preparation.options import ResolvedOptions
+from ecgmodels.data.recordings.records import Record
+from ecgmodels.data.segmentation.beats import RecordSegments, segment_record
+from ecgmodels.data.storage.manifest import RecordEntry
+from ecgmodels.data.storage.normalisation import Moments, moments_of
 from ecgmodels.errors import DataError
 
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from ecgmodels.data.manifest import Part, RecordEntry, ShardEntry
-from ecgmodels.data.segments import RecordSegments
+from ecgmodels.data.segmentation.beats import RecordSegments
+from ecgmodels.data.storage.manifest import Part, RecordEntry, ShardEntry
 from ecgmodels.errors import DataError
 
 SHARD_FOLDER = "shards"

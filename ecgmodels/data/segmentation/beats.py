@@ -10,11 +10,16 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgmodels.data.features import compute_features
-from ecgmodels.data.filters import bandpass, resample, resampled_position, resampling_ratio
-from ecgmodels.data.gaps import bridge_gaps
-from ecgmodels.data.options import ResolvedOptions, window_samples
-from ecgmodels.data.records import Record
+from ecgmodels.data.preparation.options import ResolvedOptions, window_samples
+from ecgmodels.data.recordings.records import Record
+from ecgmodels.data.segmentation.features import compute_features
+from ecgmodels.data.segmentation.filters import (
+    bandpass,
+    resample,
+    resampled_position,
+    resampling_ratio,
+)
+from ecgmodels.data.segmentation.gaps import bridge_gaps
 from ecgmodels.errors import DataError
 
 LARGEST_UV = 32_767

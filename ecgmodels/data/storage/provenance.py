@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from ecgmodels.data.shards import sync_to_disk
+from ecgmodels.data.storage.shards import sync_to_disk
 
 PROVENANCE_NAME = "provenance.json"
 _PACKAGES = ("ecgsearch", "numpy", "scipy", "pyarrow", "wfdb")

@@ -1,0 +1,1 @@
+"""Reading recordings: WFDB files, annotations, and what is detected in a signal."""

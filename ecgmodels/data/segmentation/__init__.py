@@ -1,0 +1,1 @@
+"""From one recording to its segments: filtering, resampling, cutting, labels, features."""

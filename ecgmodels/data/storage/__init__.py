@@ -1,0 +1,1 @@
+"""A dataset on disk: manifest, record table, shards; writing, opening, verifying."""

@@ -1,0 +1,1 @@
+"""Made-up recordings with real files, for demonstrations and tests."""
