@@ -1,9 +1,9 @@
-"""Segments on the device: moved there once as int16, gathered and normalised there."""
+"""Segments as batches on a device: kept where `ecgmodels.loading` says, normalised on the way."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -13,6 +13,8 @@ from torch import Tensor
 
 from ecgmodels.configs import nearest_hint
 from ecgmodels.errors import ConfigError
+from ecgmodels.gathering import PIECE_SAMPLES, HostSignal, Normaliser
+from ecgmodels.loading import Placement, SignalStore, free_bytes, placement, signal_store
 
 
 class Segments(Protocol):
@@ -20,15 +22,23 @@ class Segments(Protocol):
 
     @property
     def signal_uv(self) -> Any:
-        """int16 [segment, lead, time], microvolts"""
+        """int16 [segment, lead, time], microvolts; an array, or one over several shards"""
+
+    @property
+    def valid_samples(self) -> Any:
+        """int32 [segment]: samples beyond it are 0, and not the recording's"""
 
     @property
     def label(self) -> Any:
-        """int64 [segment]"""
+        """int64 [segment], -1 where unlabelled; or uint8 [segment, class] for multi-label"""
 
     @property
     def features(self) -> Any:
         """float32 [segment, feature], NaN where unknown"""
+
+    @property
+    def record(self) -> Any:
+        """int32 [segment]: the record that a segment was cut from"""
 
 
 class Normalisation(Protocol):
@@ -55,39 +65,107 @@ class Batch(NamedTuple):
     """What the model and the loss take."""
 
     signal: Tensor
-    """float32 [batch, lead, time], normalised"""
+    """float32 [batch, lead, time], normalised; exactly 0, the lead's mean, beyond what is valid"""
+    signal_mask: Tensor | None
+    """bool [batch, time], True where the signal is the recording's; None where all of it is, for
+    every segment of the split. Networks do not look at it yet. Augmentation keeps to it: what a
+    time shift moves in from beyond a segment's end is the lead's mean, and what it or noise puts
+    there is set to 0 again."""
     features: Tensor
     """float32 [batch, feature], normalised, 0 where unknown"""
     feature_mask: Tensor
     """bool [batch, feature], True where known"""
     label: Tensor
-    """int64 [batch]"""
+    """int64 [batch], or uint8 [batch, class] for multi-label"""
+
+    def split(self, sizes: Sequence[int]) -> Iterator[Batch]:
+        """Cut into batches of these sizes; no copy."""
+        sizes = list(sizes)
+        nothing: list[None] = [None] * len(sizes)
+        columns = [nothing if part is None else part.split(sizes) for part in self]
+        return map(Batch._make, zip(*columns, strict=True))
 
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceSegments:
-    """A whole split on the device, ready to be gathered into batches."""
+    """A split, ready to be gathered into batches on its device."""
 
-    signal_uv: Tensor
+    signal: SignalStore
+    samples: int
+    segment_samples: int
+    """Of all leads."""
+    valid_samples: Tensor | None
+    """int64 [segment, 1], or None where every segment is valid throughout"""
     features: Tensor
     feature_mask: Tensor
     label: Tensor
-    scale: Tensor
-    """float32 [lead, 1]: 1 / standard deviation, per microvolt"""
-    offset: Tensor
-    """float32 [lead, 1]: -mean / standard deviation"""
+    """All of them on the device."""
 
     def __len__(self) -> int:
         return len(self.label)
 
+    @property
+    def device(self) -> torch.device:
+        return self.label.device
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether a segment may have several classes."""
+        return self.label.ndim == 2
+
+    @property
+    def scale(self) -> Tensor:
+        """float32 [lead, 1]: what 1 microvolt is in a batch's signal."""
+        return self.signal.normaliser.scale
+
     def batch(self, index: Tensor) -> Batch:
         """Gather the segments at `index: int64 [batch]`."""
-        signal_uv = self.signal_uv.index_select(0, index).float()
+        signal = self.signal.gather(index.to(self.signal.index_device))
+        return self._batch(signal, index.to(self.device))
+
+    def batches(
+        self, indices: Sequence[Tensor] | Tensor, *, read_ahead: int = 0
+    ) -> Generator[Batch, None, None]:
+        """Gather a batch for each of `indices: int64 [batch]`, which may differ in length.
+
+        Close it when no more are wanted: a thread may be at work.
+
+        Several are gathered at once where they are small, and where that saves time, ahead of
+        their use (see `ecgmodels.loading`). A batch is valid as long as it is held, but its memory
+        is used again after that: take a copy to keep a NumPy view of it without the tensor.
+
+        Args:
+            indices: on any device; several, or a matrix int64 [step, segment in batch].
+            read_ahead: so many segments are announced to the disk before they are read.
+        """
+        if isinstance(indices, Tensor):
+            sizes, order = [indices.shape[1]] * len(indices), indices.reshape(-1)
+        else:
+            sizes, order = [len(index) for index in indices], torch.cat(list(indices))
+        if not len(order):
+            return
+        together = max(1, PIECE_SAMPLES // max(1, self.segment_samples * max(sizes)))
+        groups = [sizes[begin : begin + together] for begin in range(0, len(sizes), together)]
+        pieces = [sum(group) for group in groups]
+        wanted = order.to(self.signal.index_device).split(pieces)
+        here = order.to(self.device).split(pieces)
+        with closing(self.signal.stream(wanted, read_ahead)) as signals:
+            for signal, index, group in zip(signals, here, groups, strict=True):
+                yield from self._batch(signal, index).split(group)
+
+    def _batch(self, signal: Tensor, index: Tensor) -> Batch:
+        mask = None
+        if self.valid_samples is not None:
+            time = torch.arange(self.samples, device=self.device)
+            mask = time < self.valid_samples.index_select(0, index)
+            signal.masked_fill_(~mask[:, None], 0)
         return Batch(
-            signal=torch.addcmul(self.offset, signal_uv, self.scale),
-            features=self.features.index_select(0, index),
-            feature_mask=self.feature_mask.index_select(0, index),
-            label=self.label.index_select(0, index),
+            signal=signal,
+            signal_mask=mask,
+            # Not index_select, which takes five times as long for rows of a few numbers.
+            features=self.features[index],
+            feature_mask=self.feature_mask[index],
+            label=self.label[index],
         )
 
 
@@ -98,28 +176,39 @@ def to_device(
     names: Sequence[str],
     wanted: Sequence[str],
     device: torch.device,
+    place: Placement | None = None,
 ) -> DeviceSegments:
-    """Put segments on `device` with the `wanted` ones of their features, called `names`.
+    """Make segments ready on `device` with the `wanted` ones of their features, called `names`.
 
     On the CPU a memory-mapped signal stays mapped. A lead or feature that never varies is centred
     and left unscaled.
+
+    Args:
+        place: where the signals are kept; by default as `ecgmodels.loading.placement` decides.
 
     Raises:
         ConfigError: a wanted feature is not among the names.
     """
     columns = [_column(name, names) for name in wanted]
     mean = np.asarray(normalisation.feature_mean, np.float32)[columns]
-    std = _or_one(np.asarray(normalisation.feature_std, np.float32)[columns])
+    std = np.asarray(normalisation.feature_std, np.float32)[columns]
+    std = np.where(std > 0, std, np.float32(1))
     features = (np.asarray(segments.features, np.float32)[:, columns] - mean) / std
-    signal_mean_uv = np.asarray(normalisation.signal_mean_uv, np.float32)
-    signal_std_uv = _or_one(np.asarray(normalisation.signal_std_uv, np.float32))
+    signal = HostSignal(segments.signal_uv)
+    samples = signal.shape[2]
+    normaliser = Normaliser(
+        normalisation.signal_mean_uv, normalisation.signal_std_uv, samples, device
+    )
+    if place is None:
+        place = placement(signal.nbytes, device, free_bytes(device))
     return DeviceSegments(
-        signal_uv=_tensor(segments.signal_uv, device),
-        features=_tensor(np.nan_to_num(features, nan=0.0), device),
-        feature_mask=_tensor(~np.isnan(features), device),
-        label=_tensor(segments.label, device),
-        scale=_tensor((1 / signal_std_uv)[:, None], device),
-        offset=_tensor((-signal_mean_uv / signal_std_uv)[:, None], device),
+        signal=signal_store(signal, normaliser, device, place),
+        samples=samples,
+        segment_samples=signal.segment_samples,
+        valid_samples=_partly_valid(segments.valid_samples, samples, device),
+        features=torch.from_numpy(np.nan_to_num(features, nan=0.0)).to(device),
+        feature_mask=torch.from_numpy(~np.isnan(features)).to(device),
+        label=torch.from_numpy(np.array(segments.label)).to(device),
     )
 
 
@@ -132,12 +221,8 @@ def _column(name: str, names: Sequence[str]) -> int:
     return list(names).index(name)
 
 
-def _or_one(std: np.ndarray[Any, np.dtype[np.float32]]) -> np.ndarray[Any, np.dtype[np.float32]]:
-    return np.where(std > 0, std, np.float32(1))
-
-
-def _tensor(values: Any, device: torch.device) -> Tensor:
-    with warnings.catch_warnings():
-        # Mapped shards are read-only, and nothing here writes to them.
-        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-        return torch.as_tensor(values).to(device)
+def _partly_valid(valid_samples: Any, samples: int, device: torch.device) -> Tensor | None:
+    valid = np.asarray(valid_samples, np.int64)
+    if (valid >= samples).all():
+        return None
+    return torch.from_numpy(valid[:, None]).to(device)

@@ -59,6 +59,14 @@ class Ranks:
         dist.all_gather(parts, padded)
         return torch.cat([part[:share] for part, share in zip(parts, shares, strict=True)])
 
+    def any(self, value: bool, device: torch.device) -> bool:
+        """Return whether `value` holds on some rank."""
+        if self.world_size == 1:
+            return value
+        found = torch.tensor([value], dtype=torch.int64, device=device)
+        dist.all_reduce(found, op=dist.ReduceOp.MAX)
+        return bool(found)
+
     def require_equal(self, value: int, meaning: str, device: torch.device) -> None:
         """Check that every rank has the same `value`.
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ecgmodels.architecture import EfficientECGConfig
@@ -17,10 +17,13 @@ from ecgmodels.batches import Batch, DeviceSegments
 from ecgmodels.distributed import Ranks
 from ecgmodels.efficientecg import EfficientECG
 from ecgmodels.errors import TrainingError
-from ecgmodels.metrics import classification_metrics
-from ecgmodels.optimisation import MovingAverage, adamw, class_weights, learning_rate
+from ecgmodels.losses import cross_entropy, loss_for
+from ecgmodels.metrics import metrics_of
+from ecgmodels.optimisation import MovingAverage, adamw, learning_rate
+from ecgmodels.paging import Window
 from ecgmodels.prediction import autocast, predict_slice
 from ecgmodels.sampling import epoch_batches, noise_seed, steps_per_epoch
+from ecgmodels.scoring import Score, scored
 from ecgmodels.training_config import TrainingConfig
 
 _STEPS_BETWEEN_CHECKS = 100  # a loss is read (and a GPU waited for) this often
@@ -38,9 +41,17 @@ class Learner:
         seed: int,
         ranks: Ranks,
         device: torch.device,
+        window: Window | None = None,
     ) -> None:
+        """Begin anew.
+
+        Args:
+            window: the order of reading for data larger than memory, the same on every rank. It
+                goes with `state()`, as going on with another one would be another training.
+        """
         self.config = config
         self.train = train
+        self.window = window
         self.seed = seed
         self.ranks = ranks
         self.device = device
@@ -49,9 +60,7 @@ class Learner:
         self.model.to(device)
         self.optimizer = adamw(self.model, config)
         self.average = MovingAverage(self.model, config.ema_decay) if config.ema_decay else None
-        self.class_weights = class_weights(
-            train.label, model_config.classes, config.class_weighting
-        )
+        self.loss = loss_for(config, train.label, model_config.classes)
         self._network = ranks.wrap(self.model, device)
 
     @property
@@ -66,24 +75,30 @@ class Learner:
             TrainingError: a loss is not finite.
         """
         config = self.config
-        batches = torch.from_numpy(
-            epoch_batches(
-                len(self.train),
-                config.batch_size,
-                config.segments_per_epoch,
-                seed=self.seed,
-                epoch=epoch,
-                rank=self.ranks.rank,
-                world_size=self.ranks.world_size,
-            )
-        ).to(self.device)
-        first = (epoch - 1) * len(batches)
-        losses = torch.empty(len(batches), device=self.device)
+        indices = epoch_batches(
+            len(self.train),
+            config.batch_size,
+            config.segments_per_epoch,
+            seed=self.seed,
+            epoch=epoch,
+            rank=self.ranks.rank,
+            world_size=self.ranks.world_size,
+            window=self.window,
+        )
+        steps = len(indices)
+        # Every rank reads its part of each window.
+        read_ahead = self.window.segments // self.ranks.world_size if self.window else 0
+        losses = torch.empty(steps, device=self.device)
         self._network.train()
-        with _seeded(noise_seed(self.seed, epoch, self.ranks.rank), self.device):
-            for step, index in enumerate(batches):
-                losses[step] = self._step(self.train.batch(index), first + step)
-                if (step + 1) % _STEPS_BETWEEN_CHECKS == 0 or step + 1 == len(batches):
+        with (
+            _seeded(noise_seed(self.seed, epoch, self.ranks.rank), self.device),
+            closing(
+                self.train.batches(torch.from_numpy(indices), read_ahead=read_ahead)
+            ) as batches,
+        ):
+            for step, batch in enumerate(batches):
+                losses[step] = self._step(batch, (epoch - 1) * steps + step)
+                if (step + 1) % _STEPS_BETWEEN_CHECKS == 0 or step + 1 == steps:
                     self._check(losses, epoch, step + 1)
         self._average_statistics()
         return {
@@ -103,17 +118,11 @@ class Learner:
             time_shift=config.time_shift,
             scale=self.train.scale,
         )
+        if batch.signal_mask is not None:
+            signal = signal.masked_fill(~batch.signal_mask[:, None], 0)
         with autocast(self.device):
             logits = self._network(signal, batch.features, batch.feature_mask)
-        # A sum over the batch's size, not torch's weighted mean: that would undo the weights of a
-        # batch of one class, and weigh ranks unequally.
-        loss = F.cross_entropy(
-            logits.float(),
-            batch.label,
-            weight=self.class_weights,
-            label_smoothing=config.label_smoothing,
-            reduction="sum",
-        ) / len(batch.label)
+        loss = self.loss(logits.float(), batch.label)
         self.optimizer.zero_grad()
         loss.backward()
         if config.gradient_clip is not None:
@@ -145,14 +154,31 @@ class Learner:
             self.ranks.average_((norm.running_mean, norm.running_var))
 
     def validate(
-        self, data: DeviceSegments, classes: tuple[str, ...], scored_classes: tuple[str, ...]
+        self,
+        data: DeviceSegments,
+        classes: tuple[str, ...],
+        scored_classes: tuple[str, ...],
+        *,
+        record: npt.NDArray[np.int32],
+        score: Score,
     ) -> dict[str, float]:
-        """Return `classification_metrics` and `validation_loss`, the same on every rank.
+        """Return `ecgmodels.metrics.metrics_of` and validation_loss, the same on every rank.
+
+        Args:
+            record: int [segment], of `data`.
+            score: what the metrics count: segments, or records by the mean or maximum of their
+                segments' probabilities. validation_loss is always a mean over segments.
 
         Raises:
             TrainingError: the model's outputs are not finite.
+            ConfigError: records are scored whose segments differ in their labels.
         """
-        part = predict_slice(self.validated_model, data, self.ranks.share(len(data)))
+        part = predict_slice(
+            self.validated_model,
+            data,
+            self.ranks.share(len(data)),
+            multi_label=data.multi_label,
+        )
         probabilities = self.ranks.gather(part, len(data)).cpu().numpy()
         if not np.isfinite(probabilities).all():
             raise TrainingError(
@@ -160,9 +186,9 @@ class Learner:
                 hint="lower learning_rate, lengthen warmup_epochs or set gradient_clip",
             )
         labels = data.label.cpu().numpy()
-        of_label = probabilities[np.arange(len(labels)), labels]
-        metrics = classification_metrics(labels, probabilities, classes, scored_classes)
-        metrics["validation_loss"] = float(-np.log(of_label.clip(1e-12)).mean())
+        counted = scored(labels, probabilities, record, score)
+        metrics = metrics_of(*counted, classes, scored_classes)
+        metrics["validation_loss"] = cross_entropy(labels, probabilities)
         return metrics
 
     def state(self) -> dict[str, Any]:
@@ -171,12 +197,15 @@ class Learner:
             "model": self.model.state_dict(),
             "ema": self.average.model.state_dict() if self.average else None,
             "optimizer": self.optimizer.state_dict(),
+            "window": self.window.to_dict() if self.window else None,
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Go back to `state()`'s result."""
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
+        window = state.get("window")  # checkpoints of old have none
+        self.window = Window(**window) if window else None
         if self.average:
             self.average.model.load_state_dict(state["ema"])
 

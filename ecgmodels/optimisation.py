@@ -48,6 +48,25 @@ def class_weights(label: Tensor, classes: int, weighting: ClassWeighting) -> Ten
     return weight * count.sum() / (weight * count).sum()
 
 
+def positive_weights(label: Tensor, weighting: ClassWeighting) -> Tensor | None:
+    """Return float32 [class], the weight of multi-label segments that have a class, or None.
+
+    With n segments that have it and m that do not: m / n when "balanced", so that both weigh alike,
+    and its root when "sqrt"; 1 for a class that no segment has, or every one.
+
+    Args:
+        label: uint8 [segment, class].
+    """
+    if weighting == "none":
+        return None
+    having = label.sum(dim=0, dtype=torch.int64).float()
+    weight = (len(label) - having) / having
+    if weighting == "sqrt":
+        weight = weight.sqrt()
+    weight[(having == 0) | (having == len(label))] = 1
+    return weight
+
+
 class MovingAverage:
     """An exponential moving average of a model's weights and normalisation statistics."""
 

@@ -1,4 +1,4 @@
-"""Which segments an epoch reads, as a pure function of (seed, epoch)."""
+"""Which segments an epoch reads, and in which order, as a pure function of (seed, epoch)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ecgmodels.errors import ConfigError
+from ecgmodels.paging import Window
 
 _SHUFFLE, _NOISE = 0, 1  # independent streams of one seed
 
@@ -24,6 +25,7 @@ def epoch_batches(
     epoch: int,
     rank: int = 0,
     world_size: int = 1,
+    window: Window | None = None,
 ) -> npt.NDArray[np.int64]:
     """Return this rank's part of each batch: int64 [step, segment in batch].
 
@@ -31,6 +33,9 @@ def epoch_batches(
     next stretch of it. So batches are all full and equal on every rank, every segment is read
     before any is read again however short the epoch, and any epoch can be found without the ones
     before it.
+
+    Args:
+        window: read in windows (see `segment_order`), as data larger than memory must be.
 
     Raises:
         ConfigError: `batch_size` does not divide among the ranks.
@@ -46,13 +51,34 @@ def epoch_batches(
     first, last = begin // segments, (end - 1) // segments
     row = np.concatenate(
         [
-            np.random.default_rng([seed, _SHUFFLE, number]).permutation(segments)
+            segment_order(segments, seed=seed, number=number, window=window)
             for number in range(first, last + 1)
         ]
     )
     batches = row[begin - first * segments : end - first * segments].reshape(steps, batch_size)
     share = batch_size // world_size
     return batches[:, rank * share : (rank + 1) * share]
+
+
+def segment_order(
+    segments: int, *, seed: int, number: int, window: Window | None = None
+) -> npt.NDArray[np.int64]:
+    """Return the permutation int64 [segment] by which all segments are read for the nth time.
+
+    Without a window every order is equally likely. With one, blocks of neighbouring segments are
+    permuted, and the segments of each `window.blocks` successive blocks are shuffled together: of
+    the order's `window.segments` next ones, all come from that many places in the data.
+    """
+    random = np.random.default_rng([seed, _SHUFFLE, number])
+    if window is None:
+        return random.permutation(segments)
+    firsts = random.permutation(np.arange(0, segments, window.block))
+    # A last block that is short leaves places beyond the end, which are dropped.
+    places = (firsts[:, None] + np.arange(window.block)).ravel()
+    order = places[places < segments]
+    for begin in range(0, segments, window.segments):
+        random.shuffle(order[begin : begin + window.segments])
+    return order
 
 
 def noise_seed(seed: int, epoch: int, rank: int) -> int:

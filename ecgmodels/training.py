@@ -12,90 +12,35 @@ bit on a CPU with an equal number of threads).
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
+import numpy as np
 import torch
 
 from ecgmodels.architecture import EfficientECGConfig
-from ecgmodels.batches import DeviceSegments, Normalisation, Segments, to_device
+from ecgmodels.batches import DeviceSegments, Segments, to_device
 from ecgmodels.checkpoint import PastEpoch, read_checkpoint, require_identity, write_checkpoint
 from ecgmodels.distributed import Ranks
 from ecgmodels.efficientecg import EfficientECG
 from ecgmodels.errors import ConfigError, TrainingError
+from ecgmodels.gathering import HostSignal
 from ecgmodels.learner import Learner
+from ecgmodels.paging import Window, read_window, usable_memory_bytes
 from ecgmodels.training_config import TrainingConfig
+from ecgmodels.training_data import TrainingData
 
-
-class _Dataset(Protocol):
-    """What `TrainingData.of` reads of `ecgmodels.data.Dataset`."""
-
-    @property
-    def classes(self) -> Sequence[str]: ...
-    @property
-    def scored_classes(self) -> Sequence[str]: ...
-    @property
-    def features(self) -> Sequence[str]: ...
-    def development(self, split: str = ...) -> tuple[Segments, Segments]: ...
-    def normalisation(self, split: str) -> Normalisation: ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingData:
-    """What a trial is handed: the development part of a dataset under one split."""
-
-    train: Segments
-    validation: Segments
-    normalisation: Normalisation
-    classes: tuple[str, ...]
-    scored_classes: tuple[str, ...]
-    features: tuple[str, ...] = ()
-    """Names of the segments' features, in their order; the model's configuration picks."""
-
-    @classmethod
-    def of(cls, dataset: _Dataset, split: str = "fixed") -> TrainingData:
-        """Return an opened dataset's development part."""
-        train, validation = dataset.development(split)
-        return cls(
-            train=train,
-            validation=validation,
-            normalisation=dataset.normalisation(split),
-            classes=tuple(dataset.classes),
-            scored_classes=tuple(dataset.scored_classes),
-            features=tuple(dataset.features),
-        )
-
-    def require_fit(self, config: EfficientECGConfig) -> None:
-        """Check that the model takes these segments.
-
-        Raises:
-            ConfigError: leads, samples or classes differ, or a part is empty.
-        """
-        for part, segments in (("train", self.train), ("validation", self.validation)):
-            if len(segments.label) == 0:
-                raise ConfigError(f"the {part} part is empty", hint="choose another split")
-            leads, samples = segments.signal_uv.shape[1:]
-            if (leads, samples) != (config.leads, config.samples):
-                raise ConfigError(
-                    f"the model takes {config.leads} x {config.samples} (leads x samples), "
-                    f"the {part} segments have {leads} x {samples}",
-                    hint=f"set leads to {leads} and samples to {samples}",
-                )
-        if len(self.classes) != config.classes:
-            raise ConfigError(
-                f"the model tells {config.classes} classes apart, the data have {self.classes}",
-                hint=f"set classes to {len(self.classes)}",
-            )
+__all__ = ["Epoch", "TrainingData", "fit"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Epoch(PastEpoch):
     """An epoch just finished; training waits until the next one is asked for.
 
-    `metrics` are `ecgmodels.metrics.classification_metrics` of the validation part, and
-    validation_loss, train_loss and learning_rate.
+    `metrics` are `ecgmodels.metrics.classification_metrics` (or `multi_label_metrics`) of the
+    validation part, and validation_loss, train_loss and learning_rate.
     """
 
     _training: _Training = field(repr=False, compare=False)
@@ -211,8 +156,15 @@ class _Training:
 
         self._data = data
         self._validation = move(data.validation)
+        self._validation_record = np.asarray(data.validation.record)
         self._learner = Learner(
-            model_config, config, move(data.train), seed=seed, ranks=ranks, device=device
+            model_config,
+            config,
+            move(data.train),
+            seed=seed,
+            ranks=ranks,
+            device=device,
+            window=_window(data.train, ranks, device),
         )
         self._ranks = ranks
         self._device = device
@@ -238,7 +190,11 @@ class _Training:
             begin = time.perf_counter()
             training = self._learner.train_epoch(number)
             validation = self._learner.validate(
-                self._validation, self._data.classes, self._data.scored_classes
+                self._validation,
+                self._data.classes,
+                self._data.scored_classes,
+                record=self._validation_record,
+                score=self._data.score,
             )
             epoch = Epoch(
                 number=number,
@@ -260,3 +216,13 @@ class _Training:
                 hint="save an epoch, or use its model, before asking for the next one",
             )
         return self._learner
+
+
+def _window(train: Segments, ranks: Ranks, device: torch.device) -> Window | None:
+    """Return the order of reading, which ranks on machines of different memory agree on."""
+    signal = HostSignal(train.signal_uv)
+    segment_bytes = 2 * signal.segment_samples
+    window = read_window(len(signal), segment_bytes, usable_memory_bytes())
+    if not ranks.any(window is not None, device):
+        return None
+    return window or read_window(len(signal), segment_bytes, 0)

@@ -6,14 +6,23 @@ ECG morphology and heartbeat interval features", IEEE Trans Biomed Eng 51(7), 20
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from ecgmodels.data.databases.base import Database, mapping_from_codes, register, require_source
+from ecgmodels.configs import Config
+from ecgmodels.data.databases.base import (
+    Database,
+    Recordings,
+    Task,
+    count_codes,
+    mapping_from_codes,
+    register,
+    require_source,
+)
 from ecgmodels.data.preparation.splits import Split
 from ecgmodels.data.recordings.records import Record
-from ecgmodels.data.recordings.wfdb_records import read_wfdb_record
+from ecgmodels.data.recordings.wfdb_records import read_beats, read_wfdb_record
 from ecgmodels.errors import DataError
 
 # fmt: off
@@ -42,6 +51,17 @@ _PACED = "paced rhythm, left out of AAMI evaluation (ANSI/AAMI EC57)"
 _SAME_MAN = ("201", "202")
 
 
+# de Chazal's mapping; WFDB's own variant counts escape beats from above the ventricles as S.
+AAMI_CODES = {"N": "NLRej", "S": "AaJS", "V": "VE", "F": "F", "Q": "/fQ"}
+_WFDB = {"N": "NLR", "S": "AaJSejn", "V": "VE", "F": "F", "Q": "/fQ"}
+_TASKS = {
+    "de-chazal": (AAMI_CODES, "NSVF"),
+    "de-chazal-5": (AAMI_CODES, "NSVFQ"),
+    "wfdb": (_WFDB, "NSVF"),
+    "wfdb-5": (_WFDB, "NSVFQ"),
+}
+
+
 @register
 class MITBIH(Database):
     """48 half-hour recordings of 47 people with every beat annotated; four are paced."""
@@ -49,28 +69,41 @@ class MITBIH(Database):
     name = "mitdb"
     title = "MIT-BIH Arrhythmia Database"
     version = "1.0.0"
+    tasks = tuple(_TASKS)
+
+    def open(self, source: Path, task: str, settings: Config) -> Recordings:
+        """Return the 44 recordings of DS1 and DS2, each beat one of N, S, V, F (and Q)."""
+        require_source(source)
+        codes, kept = _TASKS[task]
+        return _Recordings(
+            source,
+            Task(
+                name=task,
+                labels="beat",
+                classes=tuple(codes),
+                default_classes=tuple(kept),
+                scored_classes=("N", "S", "V"),
+                codes=mapping_from_codes(codes),
+            ),
+        )
+
+
+class _Recordings(Recordings):
     # The second electrode position differs between records (V1, V2, V4, V5); the manifest says.
     leads = ("MLII", "second")
-    classes = ("N", "S", "V", "F", "Q")
-    default_classes = ("N", "S", "V", "F")
-    scored_classes = ("N", "S", "V")
-    mappings = {  # noqa: RUF012
-        "de-chazal": mapping_from_codes(
-            {"N": "NLRej", "S": "AaJS", "V": "VE", "F": "F", "Q": "/fQ"}
-        ),
-        # WFDB's own variant counts escape beats from above the ventricles as S.
-        "wfdb": mapping_from_codes({"N": "NLR", "S": "AaJSejn", "V": "VE", "F": "F", "Q": "/fQ"}),
-    }
-    split_names = ("de-chazal", "de-chazal-strict")
-    excluded = dict.fromkeys(("102", "104", "107", "217"), _PACED)
+    official_splits = ("de-chazal", "de-chazal-strict")
 
-    def record_ids(self, source: Path) -> tuple[str, ...]:
-        """Return all 44 records of DS1 and DS2; DataError names the first file that is missing."""
-        require_source(source)
+    def __init__(self, source: Path, task: Task) -> None:
+        self._source = source
+        self.task = task
+
+    @property
+    def record_ids(self) -> tuple[str, ...]:
+        """All 44 records of DS1 and DS2; DataError names the first file that is missing."""
         records = tuple(sorted(DS1 + DS2))
         for record_id in records:
             for suffix in (".hea", ".dat", ".atr"):
-                path = source / f"{record_id}{suffix}"
+                path = self._source / f"{record_id}{suffix}"
                 if not path.is_file():
                     raise DataError(
                         f"record {record_id} is incomplete: {path} is missing",
@@ -79,13 +112,22 @@ class MITBIH(Database):
                     )
         return records
 
+    @property
+    def excluded(self) -> Mapping[str, str]:
+        """The four records with paced beats."""
+        return dict.fromkeys(("102", "104", "107", "217"), _PACED)
+
     def patient_of(self, record_id: str) -> str:
         """Return the record id, except that 201 and 202 are the same man."""
         return _SAME_MAN[0] if record_id in _SAME_MAN else record_id
 
-    def read(self, source: Path, record_id: str) -> Record:
+    def class_counts(self, record_id: str) -> Mapping[str, int]:
+        """Return class -> annotated beats."""
+        return count_codes(read_beats(self._source, record_id), self.task.codes)
+
+    def read(self, record_id: str) -> Record:
         """Read a record with MLII first; record 114 stores it second."""
-        record = read_wfdb_record(source, record_id, patient_id=self.patient_of(record_id))
+        record = read_wfdb_record(self._source, record_id, patient_id=self.patient_of(record_id))
         if len(record.leads) != 2 or "MLII" not in record.leads:
             raise DataError(
                 f"record {record_id} has the leads {', '.join(record.leads)}, "
@@ -99,7 +141,7 @@ class MITBIH(Database):
             leads=tuple(record.leads[index] for index in order),
         )
 
-    def fixed_split(self, record_ids: Sequence[str], name: str) -> Split:
+    def official_split(self, name: str) -> Split:
         """Return DS1 less `VALIDATION`, `VALIDATION`, DS2; the strict split trains on 202, too."""
         moved = {"202"} if name == "de-chazal-strict" else set()
         train = (set(DS1) - set(VALIDATION)) | moved

@@ -3,36 +3,33 @@
 from __future__ import annotations
 
 import logging
-import shutil
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
-from ecgmodels.data.databases import Database, find_database
-from ecgmodels.data.preparation.options import (
-    PrepareOptions,
-    ResolvedOptions,
-    resolve,
-    window_samples,
+from ecgmodels.configs import Config
+from ecgmodels.data.databases import Database, find_database, open_recordings
+from ecgmodels.data.preparation.assembly import assemble
+from ecgmodels.data.preparation.mappers import (
+    Mapper,
+    available_cores,
+    in_processes,
+    prepare_records,
 )
-from ecgmodels.data.preparation.splits import Split, check_split, grouped_folds
-from ecgmodels.data.preparation.workers import PreparedRecord, RecordSummary, prepare_records
-from ecgmodels.data.segmentation.features import FEATURES
+from ecgmodels.data.preparation.options import PrepareOptions, ResolvedOptions, resolve
+from ecgmodels.data.preparation.planning import Plan, plan_records
+from ecgmodels.data.preparation.staging import staging_folder
+from ecgmodels.data.preparation.workers import FailedRecord, Job, Outcome
 from ecgmodels.data.storage.manifest import (
-    FORMAT_VERSION,
     MANIFEST_NAME,
     Manifest,
-    ShardEntry,
-    SplitEntry,
-    check_manifest,
-    count_classes,
     read_manifest,
     write_manifest,
 )
-from ecgmodels.data.storage.normalisation import normalisation_over
 from ecgmodels.data.storage.provenance import write_provenance
-from ecgmodels.data.storage.shards import SHARD_FOLDER, ShardWriter, sync_to_disk
+from ecgmodels.data.storage.record_table import RecordEntry
+from ecgmodels.data.storage.shard_writer import ShardWriter, Written
 from ecgmodels.data.storage.verification import check_checksums
 from ecgmodels.errors import DataError
 
@@ -45,53 +42,83 @@ def prepare(
     out: Path,
     options: PrepareOptions,
     *,
+    settings: Config | Mapping[str, Any] | None = None,
     processes: int | None = None,
+    mapper: Mapper | None = None,
+    strict: bool = False,
     progress: Callable[[int, int], None] | None = None,
+    on_failure: Callable[[str, DataError], None] | None = None,
     command: str = "",
 ) -> Manifest:
     """Write the dataset folder `out` from the recordings in `source`.
 
-    Equal recordings and options give byte-identical shards and manifest, whatever the number of
-    processes. `out` appears whole or not at all. Where it already holds the same dataset it is
-    left as it is.
+    Equal recordings and options give byte-identical shards, table and manifest, however they are
+    computed. `out` appears whole or not at all. Where it already holds the same dataset it is left
+    as it is.
+
+    A record that cannot be read or segmented is told to `on_failure`, listed in the manifest, and
+    missing in the splits; the others are not lost for it.
 
     Args:
         database: a name in `DATABASES`.
         source: the folder of recordings.
         out: the folder to write; its parent folders are made.
         options: see `PrepareOptions`.
+        settings: the database's own options; None takes its defaults.
         processes: worker processes; None takes one for each core available, 1 works in this
             process. A script that asks for more needs the usual `if __name__ == "__main__":`.
+        mapper: where else records are prepared, such as on a cluster; then without `processes`.
+        strict: a record that cannot be prepared ends the preparation.
         progress: called with (records done, records in all) in this process.
+        on_failure: called with record id and error in this process.
         command: the command line, for provenance.json.
 
     Raises:
-        DataError: a recording or an option is not what it must be, or `out` holds something else.
+        DataError: an option is not what it must be, `out` holds something else, nothing is left of
+            a part or of a scored class, or (with `strict`) a record cannot be prepared.
     """
-    if processes is not None and processes < 1:
-        raise DataError(f"processes is {processes}, expected at least 1", hint="give 1 or more")
     found = find_database(database)
-    resolved = resolve(options, found)
-    _check_out(out)
-    records = found.record_ids(source)
-    split = found.fixed_split(records, resolved.split)
-    check_split(
-        resolved.split,
-        split,
-        {record: found.patient_of(record) for record in records},
-        found.shared_patients(resolved.split),
-    )
-    in_order = split.train + split.validation + split.test
+    own = _settings(found, settings)
     try:
+        recordings = open_recordings(database, source, options.task, own)
+        resolved = resolve(options, recordings, found.defaults, own)
+        _check_out(out)
+        if mapper is None:
+            mapper = _local_mapper(processes, len(recordings.record_ids))
+        elif processes is not None:
+            raise DataError("processes has no effect with a mapper", hint="leave processes out")
+        listener = _Listener(len(recordings.record_ids), strict, progress, on_failure)
+        plan = plan_records(recordings, resolved)
+        for failed in plan.failed:
+            listener.hear(failed)
+        job = Job(database=database, source=source, settings=own, options=resolved)
         with (
-            _staging_folder(out) as staging,
-            closing(prepare_records(database, source, in_order, resolved, processes)) as prepared,
+            staging_folder(out) as staging,
+            closing(prepare_records(job, plan.order, mapper)) as outcomes,
         ):
-            manifest = _write_dataset(staging, found, resolved, split, prepared, progress)
-            write_provenance(staging, command)
-            sync_to_disk(write_manifest(staging, manifest))
-            check_manifest(manifest, staging / MANIFEST_NAME)
-            _move_into_place(staging, out, manifest)
+            writer = ShardWriter(
+                staging.folder,
+                classes=resolved.classes,
+                features=resolved.features,
+                multi_label=recordings.task.multi_label,
+            )
+            written = _write_shards(writer, resolved, plan, listener.hears(outcomes))
+            if written is None:
+                raise _nothing_left(listener.failed)
+            manifest = assemble(
+                staging.folder,
+                found,
+                recordings,
+                resolved,
+                plan,
+                written,
+                # Relative, so that the same recordings give the same bytes wherever they lie.
+                {one.id: str(one.error).replace(f"{source}/", "") for one in listener.failed},
+            )
+            write_provenance(staging.folder, command)
+            write_manifest(staging.folder, manifest)
+            if not _is_there(out, manifest):
+                staging.move_into_place()
     except OSError as error:
         raise DataError(
             f"the dataset {out} cannot be prepared: {error}",
@@ -100,91 +127,87 @@ def prepare(
     return manifest
 
 
-def _write_dataset(
-    folder: Path,
-    database: Database,
-    options: ResolvedOptions,
-    split: Split,
-    prepared: Iterable[PreparedRecord],
-    progress: Callable[[int, int], None] | None,
-) -> Manifest:
-    """Write the shards, one record at a time; return the manifest."""
-    writer = ShardWriter(folder, options.features)
-    summaries: list[RecordSummary] = []
-    for done, record in enumerate(prepared, start=1):
-        summaries.append(record.summary)
-        _check_rate(record.summary, summaries[0])
-        entry = record.summary.entry
-        writer.add("test" if entry.id in split.test else "development", entry, record.segments)
-        if progress is not None:
-            progress(done, sum(map(len, split.parts.values())))
-    return _manifest(database, options, split, summaries, writer.close())
+class _Listener:
+    """Hears of each outcome once, and passes on what the caller wants to know.
+
+    failed: the records that could not be prepared, in the order they were heard of.
+    """
+
+    def __init__(
+        self,
+        records: int,
+        strict: bool,
+        progress: Callable[[int, int], None] | None,
+        on_failure: Callable[[str, DataError], None] | None,
+    ) -> None:
+        self.failed: list[FailedRecord] = []
+        self._records = records
+        self._done = 0
+        self._strict = strict
+        self._progress = progress
+        self._on_failure = on_failure
+
+    def hears(self, outcomes: Iterable[Outcome]) -> Iterator[Outcome]:
+        """Yield the outcomes, hearing of each when it has been dealt with."""
+        for outcome in outcomes:
+            yield outcome
+            self.hear(outcome)
+
+    def hear(self, outcome: Outcome) -> None:
+        """Take note of one.
+
+        Raises:
+            DataError: the record failed, and the caller wants none to.
+        """
+        self._done += 1
+        if isinstance(outcome, FailedRecord):
+            if self._strict:
+                raise outcome.error
+            self.failed.append(outcome)
+            if self._on_failure is not None:
+                self._on_failure(outcome.id, outcome.error)
+        if self._progress is not None:
+            self._progress(self._done, self._records)
 
 
-def _manifest(
-    database: Database,
-    options: ResolvedOptions,
-    split: Split,
-    summaries: Sequence[RecordSummary],
-    shards: tuple[ShardEntry, ...],
-) -> Manifest:
-    rate_hz = summaries[0].rate_hz
-    before, after = window_samples(options.window_ms, rate_hz)
-    entries = {summary.entry.id: summary.entry for summary in summaries}
-    scored = tuple(name for name in database.scored_classes if name in options.classes)
-    splits = {"fixed": split}
-    if options.folds:
-        splits |= grouped_folds(
-            {record: entries[record].classes for record in split.train + split.validation},
-            {record: entry.patient_id for record, entry in entries.items()},
-            folds=options.folds,
-            classes=scored,
-            test=split.test,
-        )
-    return Manifest(
-        format_version=FORMAT_VERSION,
-        database=database.name,
-        title=database.title,
-        database_version=database.version,
-        options=options,
-        leads=options.leads,
-        rate_hz=rate_hz,
-        samples=before + after,
-        samples_before=before,
-        uv_per_unit=1.0,
-        classes=options.classes,
-        scored_classes=scored,
-        features=options.features,
-        non_causal_features=tuple(name for name in options.features if not FEATURES[name].causal),
-        class_counts={
-            part: count_classes(options.classes, (entries[record] for record in records))
-            for part, records in split.parts.items()
-        },
-        records=tuple(entries.values()),
-        test=split.test,
-        splits={name: _split_entry(one, summaries) for name, one in splits.items()},
-        shared_patients=database.shared_patients(options.split),
-        excluded=dict(database.excluded),
-        shards=shards,
+def _write_shards(
+    writer: ShardWriter, options: ResolvedOptions, plan: Plan, outcomes: Iterable[Outcome]
+) -> Written | None:
+    """Write the shards, one record at a time; return None where every record failed."""
+    test = set(plan.split.test)
+    first: RecordEntry | None = None
+    for outcome in outcomes:
+        if isinstance(outcome, FailedRecord):
+            continue
+        entry = outcome.entry
+        first = first or entry
+        if options.rate_hz is None and entry.rate_hz != first.rate_hz:
+            raise DataError(
+                f"record {entry.id} has {entry.rate_hz:g} Hz, {first.id} has {first.rate_hz:g} Hz",
+                hint="give a rate_hz to resample all recordings to",
+            )
+        writer.add("test" if entry.id in test else "development", entry, outcome.segments)
+    return None if first is None else writer.close()
+
+
+def _nothing_left(failed: Sequence[FailedRecord]) -> DataError:
+    first = failed[0]
+    return DataError(
+        f"none of the {len(failed)} records can be prepared; {first.id}: {first.error}",
+        hint=first.error.hint,
     )
 
 
-def _split_entry(split: Split, summaries: Sequence[RecordSummary]) -> SplitEntry:
-    training = [summary.moments for summary in summaries if summary.entry.id in split.train]
-    return SplitEntry(
-        train=split.train,
-        validation=split.validation,
-        normalisation=normalisation_over(training),
-    )
+def _settings(database: Database, given: Config | Mapping[str, Any] | None) -> Config:
+    if isinstance(given, Config):
+        return given
+    return database.settings.from_dict(given or {})
 
 
-def _check_rate(record: RecordSummary, first: RecordSummary) -> None:
-    if record.rate_hz != first.rate_hz:
-        raise DataError(
-            f"record {record.entry.id} has {record.rate_hz:g} Hz, "
-            f"{first.entry.id} has {first.rate_hz:g} Hz",
-            hint="give a rate_hz to resample all recordings to",
-        )
+def _local_mapper(processes: int | None, records: int) -> Mapper:
+    if processes is not None and processes < 1:
+        raise DataError(f"processes is {processes}, expected at least 1", hint="give 1 or more")
+    return in_processes(max(1, min(processes or available_cores(), records)))
 
 
 def _check_out(out: Path) -> None:
@@ -197,39 +220,17 @@ def _check_out(out: Path) -> None:
         )
 
 
-@contextmanager
-def _staging_folder(out: Path) -> Iterator[Path]:
-    """Yield a hidden folder next to `out`; remove it unless it was moved into place."""
-    target = out.resolve()  # so that the name is right for "." too
-    made = [folder for folder in target.parents if not folder.exists()]
-    target.parent.mkdir(parents=True, exist_ok=True)
-    # On the same file system as its destination, so that the rename is one step.
-    staging = Path(
-        tempfile.mkdtemp(prefix=f".{target.name}-", suffix=".partial", dir=target.parent)
-    )
-    try:
-        yield staging
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-        with suppress(OSError):  # not empty: the dataset is there, or something of others
-            for folder in made:
-                folder.rmdir()
-
-
-def _move_into_place(staging: Path, out: Path, manifest: Manifest) -> None:
-    if (out / MANIFEST_NAME).is_file():
-        present = read_manifest(out).hash
-        if present != manifest.hash:
-            raise DataError(
-                f"{out} holds another dataset (hash {present[:12]}, this one {manifest.hash[:12]})",
-                hint="choose another folder, or delete it first",
-            )
-        check_checksums(out, manifest.shards, remember=False)
-        _log.info("%s already holds this dataset (hash %s)", out, present[:12])
-        return
-    staging.chmod(0o755)  # mkdtemp makes folders that nobody else can read
-    sync_to_disk(staging / SHARD_FOLDER)
-    sync_to_disk(staging)
-    target = out.resolve()
-    staging.rename(target)
-    sync_to_disk(target.parent)
+def _is_there(out: Path, manifest: Manifest) -> bool:
+    """Tell whether `out` holds this dataset, whole; raise DataError where it is another one."""
+    if not (out / MANIFEST_NAME).is_file():
+        return False
+    present = read_manifest(out)
+    if present.hash != manifest.hash:
+        raise DataError(
+            f"{out} holds another dataset (hash {present.hash[:12]}, this one "
+            f"{manifest.hash[:12]})",
+            hint="choose another folder, or delete it first",
+        )
+    check_checksums(out, [manifest.records, *manifest.shards], remember=False)
+    _log.info("%s already holds this dataset (hash %s)", out, present.hash[:12])
+    return True

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
@@ -13,10 +15,10 @@ Sex = Literal["female", "male"]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Beats:
-    """Every annotated beat of one recording, in the order of time, also of classes nobody keeps.
+    """Every beat of one recording, in the order of time, also of classes nobody keeps.
 
     sample: int64 [beat], position of the beat (R peak in MIT-BIH) at the record's own rate.
-    symbol: str [beat], the database's annotation code.
+    symbol: str [beat], the database's annotation code; empty where a detector found the beat.
     """
 
     sample: NDArray[np.int64]
@@ -33,6 +35,12 @@ class Record:
     signal_mv: float64 [lead, time], millivolts; NaN where the recorder marked a sample invalid.
     leads: the recording's own name of each lead, in the order of the database's canonical leads.
     age: years; None where the database does not know it.
+    beats: the annotated beats; None where nobody annotated any.
+    labels: the classes of the whole recording under the task that was asked for, also such as are
+        not kept; empty where it has none of them; None where the task labels beats, or nobody
+        labelled this recording.
+    extra: further features of the patient or recording, by name; one that is absent or NaN is
+        unknown.
     """
 
     id: str
@@ -42,4 +50,6 @@ class Record:
     leads: tuple[str, ...]
     age: float | None
     sex: Sex | None
-    beats: Beats
+    beats: Beats | None = None
+    labels: tuple[str, ...] | None = None
+    extra: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))

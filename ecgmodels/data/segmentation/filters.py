@@ -27,6 +27,18 @@ def bandpass(
     Raises:
         DataError: the upper corner is not below half the sampling rate.
     """
+    check_band(rate_hz, band_hz)
+    low_hz, high_hz = band_hz
+    sections = scipy_signal.butter(
+        BUTTERWORTH_ORDER, (low_hz, high_hz), "bandpass", fs=rate_hz, output="sos"
+    )
+    # One period of the lower corner on either side lets the start-up transient die out there.
+    padding = min(signal_mv.shape[1] - 1, round(rate_hz / low_hz))
+    return scipy_signal.sosfiltfilt(sections, signal_mv, axis=1, padlen=padding)
+
+
+def check_band(rate_hz: float, band_hz: tuple[float, float]) -> None:
+    """Raise DataError where the upper corner is not below half the sampling rate."""
     low_hz, high_hz = band_hz
     if high_hz >= rate_hz / 2:
         raise DataError(
@@ -34,12 +46,6 @@ def bandpass(
             f"({rate_hz:g} Hz / 2 = {rate_hz / 2:g} Hz)",
             hint=f"choose an upper corner below {rate_hz / 2:g} Hz",
         )
-    sections = scipy_signal.butter(
-        BUTTERWORTH_ORDER, (low_hz, high_hz), "bandpass", fs=rate_hz, output="sos"
-    )
-    # One period of the lower corner on either side lets the start-up transient die out there.
-    padding = min(signal_mv.shape[1] - 1, round(rate_hz / low_hz))
-    return scipy_signal.sosfiltfilt(sections, signal_mv, axis=1, padlen=padding)
 
 
 def resampling_ratio(rate_hz: float, target_hz: float) -> Fraction:
@@ -67,6 +73,11 @@ def resample(signal_mv: NDArray[np.float64], ratio: Fraction) -> NDArray[np.floa
     return scipy_signal.resample_poly(
         signal_mv, ratio.numerator, ratio.denominator, axis=1, padtype="line"
     )
+
+
+def resampled_length(samples: int, ratio: Fraction) -> int:
+    """Return how many samples `resample` makes of `samples`; a part of one counts as one."""
+    return -(-samples * ratio.numerator // ratio.denominator)
 
 
 def resampled_position(sample: NDArray[np.int64], ratio: Fraction) -> NDArray[np.int64]:

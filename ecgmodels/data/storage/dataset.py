@@ -2,54 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from ecgmodels.configs import nearest_hint
-from ecgmodels.data.storage.manifest import Manifest, SplitEntry, read_manifest
+from ecgmodels.data.storage.consistency import check_consistency, check_splits
+from ecgmodels.data.storage.files import DatasetFiles, open_files
+from ecgmodels.data.storage.manifest import MANIFEST_NAME, Manifest, ShardEntry, SplitEntry
 from ecgmodels.data.storage.normalisation import Normalisation
-from ecgmodels.data.storage.shards import open_shard
-from ecgmodels.data.storage.verification import check_checksums, check_sizes
+from ecgmodels.data.storage.record_table import (
+    SIDES,
+    Part,
+    RecordTable,
+    open_record_table,
+)
+from ecgmodels.data.storage.segments import Segments, read_segments
+from ecgmodels.data.storage.shards import open_shard, shard_schema
+from ecgmodels.data.storage.verification import Memory, evidence_of
 from ecgmodels.errors import DataError
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Segments:
-    """Segments of some records, in the order of the shards.
-
-    signal_uv: int16 [segment, lead, time], microvolts; a read-only view of the shard where the
-        records lie next to each other in one, else a copy.
-    label: int64 [segment], index into the dataset's classes.
-    features: float32 [segment, feature], NaN = missing.
-    record_id, patient_id: str [segment].
-    start_sample: int64 [segment], in the record at the dataset's rate; negative where padded.
-    """
-
-    signal_uv: NDArray[np.int16]
-    label: NDArray[np.int64]
-    features: NDArray[np.float32]
-    record_id: NDArray[np.str_]
-    patient_id: NDArray[np.str_]
-    start_sample: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.label)
-
-
-@dataclass(frozen=True, kw_only=True)
 class Dataset:
     """A dataset folder; see `open_dataset`."""
 
-    path: Path
+    location: str
+    """What it was opened by: a folder, or an address such as s3://bucket/key."""
     manifest: Manifest
     hash: str
     """SHA-256 of the manifest's canonical JSON: the same data and options, the same hash."""
-    verify: bool
+    records: RecordTable
+    files: DatasetFiles
+
+    @property
+    def path(self) -> Path:
+        """The folder on this machine."""
+        return self.files.folder
 
     @property
     def leads(self) -> tuple[str, ...]:
@@ -63,18 +56,28 @@ class Dataset:
 
     @property
     def samples(self) -> int:
-        """Samples a lead and segment."""
+        """Samples a lead and segment; the most, where they differ."""
         return self.manifest.samples
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Class names, in the order of the labels."""
+        """Class names, in the order of the labels; empty where nothing is labelled."""
         return self.manifest.classes
 
     @property
     def scored_classes(self) -> tuple[str, ...]:
         """The classes whose mean F1 is searched for."""
         return self.manifest.scored_classes
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether a segment may have several classes at once, or none."""
+        return self.manifest.multi_label
+
+    @property
+    def score(self) -> Literal["segment", "mean", "max"]:
+        """How the answers to a record's segments become one answer."""
+        return self.manifest.options.score
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -87,10 +90,18 @@ class Dataset:
         return list(self.manifest.splits)
 
     def development(self, split: str = "fixed") -> tuple[Segments, Segments]:
-        """Return the training and validation segments of a split; opens no test shard."""
-        entry = self._split(split)
-        self._verify("development")
-        return self._segments(entry.train), self._segments(entry.validation)
+        """Return the training and validation segments of a split; opens no test shard.
+
+        Raises:
+            DataError: no such split, no labels at all, or a shard is damaged.
+        """
+        self._split(split)
+        self.require("development")
+        side = self.records.side(split)
+        return (
+            self._segments("development", side == SIDES.index("train")),
+            self._segments("development", side == SIDES.index("validation")),
+        )
 
     def verify_test(self) -> None:
         """Check the test shards' bytes without looking at what they hold.
@@ -98,104 +109,108 @@ class Dataset:
         Raises:
             DataError: a test shard is missing or damaged.
         """
-        self._verify("test")
+        self.require("test")
 
     def test(self) -> Segments:
         """Return the test segments. Callers log that they looked."""
         self.verify_test()
-        return self._segments(self.manifest.test)
+        return self._segments("test", self.records.is_test)
 
     def normalisation(self, split: str = "fixed") -> Normalisation:
         """Return the statistics of the split's training patients."""
         return self._split(split).normalisation
 
+    def shards(self, part: Part) -> tuple[ShardEntry, ...]:
+        """Return the shards of a part, in the order of their rows."""
+        return tuple(shard for shard in self.manifest.shards if shard.part == part)
+
+    def require(self, part: Part) -> None:
+        """Have the shards of a part on this machine, sound, without looking at what they hold.
+
+        Raises:
+            DataError: a shard is missing or damaged.
+        """
+        self.files.require(self.shards(part))
+
     def _split(self, name: str) -> SplitEntry:
+        if not self.classes:
+            raise DataError(
+                f"{self.location} holds no labels: there is nothing to train on, only a test part",
+                hint="predict on it, or prepare it with a task that labels it",
+            )
         if name not in self.manifest.splits:
             raise DataError(
-                f"{self.path} has no split called '{name}'",
+                f"{self.location} has no split called '{name}'",
                 hint=nearest_hint(name, self.manifest.splits),
             )
         return self.manifest.splits[name]
 
-    def _verify(self, part: str) -> None:
-        if self.verify:
-            shards = [shard for shard in self.manifest.shards if shard.part == part]
-            check_checksums(self.path, shards)
+    def _segments(self, part: Part, chosen: NDArray[np.bool_]) -> Segments:
+        shards = [
+            (shard, self.open_shard(shard))
+            for shard in self.shards(part)
+            if chosen[shard.first_record : shard.first_record + shard.records].any()
+        ]
+        if not shards:
+            nothing = ShardEntry(
+                file="",
+                part=part,
+                samples=self.samples,
+                first_record=0,
+                records=0,
+                rows=0,
+                bytes=0,
+                sha256="",
+            )
+            shards = [(nothing, pa.RecordBatch.from_pylist([], self._schema(self.samples)))]
+        return read_segments(self.manifest, self.records, shards, chosen)
 
-    def _segments(self, records: Iterable[str]) -> Segments:
-        wanted = set(records)
-        shape = (len(self.leads), self.samples)
-        pieces = []
-        for shard in self.manifest.shards:
-            ranges = self._ranges(shard.records, wanted)
-            if ranges:
-                batch = open_shard(self.path / shard.file, shard.rows)
-                pieces += [
-                    _read(batch.slice(start, stop - start), shape, self.features)
-                    for start, stop in ranges
-                ]
-        return pieces[0] if len(pieces) == 1 else _concatenate(pieces)
+    def open_shard(self, shard: ShardEntry) -> pa.RecordBatch:
+        """Memory-map one of the dataset's shards, without looking at its checksum.
 
-    def _ranges(self, shard_records: Sequence[str], wanted: set[str]) -> list[tuple[int, int]]:
-        """Return the half-open row ranges of the wanted records, neighbours merged."""
-        segments = {record.id: record.segments for record in self.manifest.records}
-        ranges: list[tuple[int, int]] = []
-        row = 0
-        for record in shard_records:
-            start, row = row, row + segments[record]
-            if record in wanted:
-                if ranges and ranges[-1][1] == start:
-                    ranges[-1] = (ranges[-1][0], row)
-                else:
-                    ranges.append((start, row))
-        return ranges
+        Raises:
+            DataError: it is missing, or does not have the rows and columns that it should.
+        """
+        return open_shard(self.path / shard.file, shard.rows, self._schema(shard.samples))
+
+    def _schema(self, samples: int) -> pa.Schema:
+        several = len(self.classes) if self.multi_label else None
+        return shard_schema(len(self.leads), samples, self.features, classes=several)
 
 
 def open_dataset(path: str | Path, *, verify: bool = True) -> Dataset:
-    """Open a folder written by `prepare`.
+    """Open a folder written by `prepare`, here or on a remote file system.
 
-    The manifest and the shards' sizes are checked at once. With `verify`, so are the SHA-256 of the
-    development shards; those of the test shards when the test part is read. Checksums are
-    remembered (see `ecgmodels.data.storage.verification`), so a machine pays for them once.
+    The manifest, the table of records and the shards' sizes are checked at once, and that no
+    patient is on two sides of a split. With `verify`, so are the SHA-256 of the development
+    shards; those of the test shards when the test part is read. Checksums are remembered (see
+    `ecgmodels.data.storage.verification`), so a machine pays for them once.
+
+    Args:
+        path: a folder, or an address with a scheme (s3://bucket/key, gs://, file://): then what is
+            needed is copied to this machine first (see `ecgmodels.data.storage.remote`).
+        verify: False takes the shards' content on trust.
 
     Raises:
-        DataError: the manifest is not valid, or a shard is missing, cut short or damaged.
+        DataError: the manifest is not valid, or a file is missing, cut short or damaged.
     """
-    folder = Path(path)
-    manifest = read_manifest(folder)
-    dataset = Dataset(path=folder, manifest=manifest, hash=manifest.hash, verify=verify)
-    check_sizes(folder, manifest.shards)
-    dataset._verify("development")
+    return open_dataset_in(open_files(path, verify=verify), str(path))
+
+
+def open_dataset_in(files: DatasetFiles, location: str) -> Dataset:
+    """Return the dataset that has these files; see `open_dataset`."""
+    manifest, digest = files.manifest, files.manifest.hash
+    files.require([manifest.records], always=True)
+    records = open_record_table(files.folder / manifest.records.file)
+    memory = Memory(files.folder)
+    evidence = [digest, *evidence_of(files.folder, manifest.records)]
+    if not memory.recalls(MANIFEST_NAME, evidence):
+        check_consistency(manifest, records, files.folder)
+        memory.keep({MANIFEST_NAME: evidence})
+    check_splits(records, manifest.shared_patients, location)
+    files.check_sizes(manifest.shards)
+    dataset = Dataset(
+        location=location, manifest=manifest, hash=digest, records=records, files=files
+    )
+    dataset.require("development")
     return dataset
-
-
-def _read(batch: pa.RecordBatch, shape: tuple[int, int], features: Sequence[str]) -> Segments:
-    signal = batch.column("signal_uv").flatten().to_numpy(zero_copy_only=True)
-    columns = np.empty((batch.num_rows, len(features)), dtype=np.float32)
-    for index, name in enumerate(features):
-        columns[:, index] = batch.column(name).to_numpy(zero_copy_only=False)
-    return Segments(
-        signal_uv=signal.reshape(batch.num_rows, *shape),
-        label=batch.column("label").to_numpy(),
-        features=columns,
-        record_id=_strings(batch.column("record_id")),
-        patient_id=_strings(batch.column("patient_id")),
-        start_sample=batch.column("start_sample").to_numpy(),
-    )
-
-
-def _strings(column: pa.StringArray) -> NDArray[np.str_]:
-    encoded = column.dictionary_encode()
-    names = np.array(encoded.dictionary.to_pylist(), dtype=np.str_)
-    return names[encoded.indices.to_numpy()]
-
-
-def _concatenate(pieces: Sequence[Segments]) -> Segments:
-    return Segments(
-        signal_uv=np.concatenate([piece.signal_uv for piece in pieces]),
-        label=np.concatenate([piece.label for piece in pieces]),
-        features=np.concatenate([piece.features for piece in pieces]),
-        record_id=np.concatenate([piece.record_id for piece in pieces]),
-        patient_id=np.concatenate([piece.patient_id for piece in pieces]),
-        start_sample=np.concatenate([piece.start_sample for piece in pieces]),
-    )

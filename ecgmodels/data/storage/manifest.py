@@ -5,25 +5,22 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from ecgmodels.data.preparation.options import ResolvedOptions
-from ecgmodels.data.preparation.splits import Split, check_split
-from ecgmodels.data.recordings.records import Sex
 from ecgmodels.data.storage.normalisation import Normalisation
+from ecgmodels.data.storage.record_table import Part
 from ecgmodels.errors import DataError
+from ecgmodels.files import write_atomically
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MANIFEST_NAME = "dataset.json"
 
-Part = Literal["development", "test"]
-_AGAIN = "delete the folder and prepare the dataset again"
+AGAIN = "delete the folder and prepare the dataset again"
 _STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
@@ -35,58 +32,66 @@ class ShardEntry:
 
     file: str
     part: Part
-    records: tuple[str, ...]
+    samples: int
+    """A lead and segment."""
+    first_record: int
+    """Row in records.arrow."""
+    records: int
     rows: int
     bytes: int
     sha256: str
 
 
 @dataclass(frozen=True, kw_only=True)
-class RecordEntry:
-    """One recording and what became of its beats."""
+class RecordsEntry:
+    """The file records.arrow."""
 
     __pydantic_config__ = _STRICT
 
-    id: str
-    patient_id: str
-    leads: tuple[str, ...]
-    """The recording's own names of the dataset's leads."""
-    age: float | None
-    sex: Sex | None
-    classes: dict[str, int]
-    """Class -> segments."""
-    missing: dict[str, int]
-    """Feature -> segments that lack it."""
-    rejected: dict[str, int]
-    """Reason -> annotated beats without a segment."""
-    padded: int
-    """Segments that reach over an end of the recording."""
-    clipped_samples: int
-    bridged_samples: int
-    """Invalid samples interpolated, in the whole recording."""
-
-    @property
-    def segments(self) -> int:
-        """Number of segments of the recording."""
-        return sum(self.classes.values())
+    file: str
+    rows: int
+    bytes: int
+    sha256: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class SplitEntry:
-    """One way to divide the development records, and the statistics of its training records."""
+    """One way to divide the records, and the statistics of its training records.
+
+    Which record is where is a column of records.arrow.
+    """
 
     __pydantic_config__ = _STRICT
 
-    train: tuple[str, ...]
-    validation: tuple[str, ...]
     normalisation: Normalisation
+    records: dict[str, int]
+    """Part -> records: train, validation and test."""
+    patients: dict[str, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Totals:
+    """Sums over all records."""
+
+    __pydantic_config__ = _STRICT
+
+    segments: int
+    rejected: dict[str, int]
+    """Reason -> segments that were not cut."""
+    padded: int
+    """Segments that reach over an end of their recording."""
+    clipped_samples: int
+    bridged_samples: int
+    """Invalid samples interpolated."""
+    flat_leads: dict[str, int]
+    """Canonical lead -> records in which it is constant or invalid throughout."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """All that is known about a dataset without opening a shard.
+    """All that is known about a dataset without opening a shard, but for the single records.
 
-    `records` are in the order of the shards' rows: development first, then test.
+    Those are in records.arrow, development first, then test.
     """
 
     __pydantic_config__ = _STRICT
@@ -95,144 +100,114 @@ class Manifest:
     database: str
     title: str
     database_version: str
+    task: str
+    multi_label: bool
+    """A segment may have several classes at once, or none."""
     options: ResolvedOptions
     leads: tuple[str, ...]
     rate_hz: float
     samples: int
-    """A lead and segment; the beat is at index `samples_before`."""
-    samples_before: int
+    """A lead and segment; the most that a segment has where shards differ in length."""
+    samples_before: int | None
+    """Index of the beat in its segment; None where segments are not windows around beats."""
     uv_per_unit: float
     """Microvolts that one unit of the stored integers stands for."""
     classes: tuple[str, ...]
+    """Empty where nothing is labelled: then all records are in the test part."""
     scored_classes: tuple[str, ...]
     features: tuple[str, ...]
     non_causal_features: tuple[str, ...]
-    """Features that need beats that come later: not to be had from a live signal in time."""
+    """Features that need what comes later: not to be had from a live signal in time."""
+    patients_known: bool
+    """False where the database does not say whose a recording is: each counts as a patient."""
+    record_count: int
+    patient_count: int
     class_counts: dict[str, dict[str, int]]
-    """Part of the fixed split -> class -> segments."""
-    records: tuple[RecordEntry, ...]
-    test: tuple[str, ...]
-    splits: dict[str, SplitEntry]
-    shared_patients: tuple[tuple[str, ...], ...]
-    """Records of one patient that the customary split has on both sides of the test border."""
+    """Part of the fixed split -> class -> segments; only "test" where nothing is labelled."""
+    totals: Totals
     excluded: dict[str, str]
     """Record -> why it was left out."""
+    failed: dict[str, str]
+    """Record -> why it could not be read."""
+    duplicates: tuple[tuple[str, ...], ...]
+    """Groups of records whose signals are identical."""
+    splits: dict[str, SplitEntry]
+    """"fixed", then the folds; none where nothing is labelled."""
+    shared_patients: tuple[tuple[str, ...], ...]
+    """Records of one patient that the customary split has on both sides of the test border."""
+    records: RecordsEntry
     shards: tuple[ShardEntry, ...]
 
     @property
     def hash(self) -> str:
-        """SHA-256 (hex) of the canonical JSON. It covers the shards' checksums, hence the data."""
+        """SHA-256 (hex) of the canonical JSON. It covers the files' checksums, hence the data."""
         canonical = json.dumps(
             dataclasses.asdict(self), sort_keys=True, separators=(",", ":"), allow_nan=False
         )
         return hashlib.sha256(canonical.encode()).hexdigest()
 
-    @property
-    def patient_of(self) -> dict[str, str]:
-        """Return record id -> patient id."""
-        return {record.id: record.patient_id for record in self.records}
 
-    def split(self, name: str) -> Split:
-        """Return the records of each part of a split."""
-        entry = self.splits[name]
-        return Split(train=entry.train, validation=entry.validation, test=self.test)
-
-
-def count_classes(classes: Iterable[str], records: Iterable[RecordEntry]) -> dict[str, int]:
-    """Return class -> segments over the records."""
-    counts = dict.fromkeys(classes, 0)
-    for record in records:
-        for name, segments in record.classes.items():
-            counts[name] += segments
-    return counts
+_ADAPTER = TypeAdapter(Manifest)
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> Path:
     """Write dataset.json; return its path."""
     path = folder / MANIFEST_NAME
     text = json.dumps(dataclasses.asdict(manifest), indent=1, ensure_ascii=False, allow_nan=False)
-    path.write_text(text + "\n", encoding="utf-8")
+    write_atomically(path, (text + "\n").encode())
     return path
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Read and check dataset.json: its form, and that its numbers agree with each other.
+    """Read dataset.json and check its form.
 
     Raises:
-        DataError: it is missing, of a newer format, has an unknown or missing field, or contradicts
-            itself (a patient on two sides, a record without a shard, counts that do not add up).
+        DataError: it is missing, of another format, or has an unknown or missing field.
     """
     path = folder / MANIFEST_NAME
     try:
-        text = path.read_text(encoding="utf-8")
-        values = json.loads(text)
-        version = values["format_version"]
-    except FileNotFoundError as error:
+        content = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise DataError(
             f"{path} is missing: {folder} is not a prepared dataset",
             hint="give a folder written by `ecgsearch data prepare`",
         ) from error
+    except OSError as error:
+        raise DataError(
+            f"{path} cannot be read: {error.strerror}", hint="check the file's permissions"
+        ) from error
+    return parse_manifest(content, str(path))
+
+
+def parse_manifest(content: bytes, name: str) -> Manifest:
+    """Return the manifest that a file called `name` holds; see `read_manifest`."""
+    try:
+        values = json.loads(content)
+        version = values["format_version"]
     except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path} is not a dataset's manifest: {error}", hint=_AGAIN) from error
+        raise DataError(
+            f"{name} is not a dataset's manifest: {type(error).__name__}: {error}", hint=AGAIN
+        ) from error
     if version != FORMAT_VERSION:
         newer = isinstance(version, int) and version > FORMAT_VERSION
         raise DataError(
-            f"{path} has format version {version}, this program reads version {FORMAT_VERSION}",
-            hint="update ecgsearch, or prepare the dataset with this version" if newer else _AGAIN,
+            f"{name} has format version {version}, this program reads version {FORMAT_VERSION}",
+            hint="update ecgsearch, or prepare the dataset with this version" if newer else AGAIN,
         )
     try:
-        manifest = _adapter().validate_json(text)
+        manifest = _ADAPTER.validate_json(content)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(step) for step in first["loc"])
-        raise DataError(f"{path}, {where}: {first['msg']}", hint=_AGAIN) from error
-    check_manifest(manifest, path)
+        raise DataError(f"{name}, {where}: {first['msg']}", hint=AGAIN) from error
+    except DataError as error:  # the options' own checks
+        raise DataError(f"{name}, options: {error}", hint=AGAIN) from error
+    _check_options(values["options"], manifest, name)
     return manifest
 
 
-def check_manifest(manifest: Manifest, path: Path) -> None:
-    """Raise DataError naming `path` where the manifest contradicts itself."""
-    known = [record.id for record in manifest.records]
-    in_shards = [record for shard in manifest.shards for record in shard.records]
-    parts = {
-        part: [
-            record for shard in manifest.shards if shard.part == part for record in shard.records
-        ]
-        for part in ("development", "test")
-    }
-    segments = {record.id: record.segments for record in manifest.records}
-    contradictions = {
-        "a record is listed twice": len(set(known)) < len(known),
-        "records and shards list different records": in_shards != known,
-        "test and the test shards list different records": sorted(manifest.test)
-        != sorted(parts["test"]),
-        "there is no fixed split": "fixed" not in manifest.splits,
-        "a split is not over the development records": any(
-            sorted(split.train + split.validation) != sorted(parts["development"])
-            for split in manifest.splits.values()
-        ),
-        "a shard's rows are not its records' segments": any(
-            shard.rows != sum(segments.get(record, 0) for record in shard.records)
-            for shard in manifest.shards
-        ),
-        "a record counts other classes than the dataset's": any(
-            tuple(record.classes) != manifest.classes for record in manifest.records
-        ),
-    }
-    for contradiction, found in contradictions.items():
-        if found:
-            raise DataError(f"{path} contradicts itself: {contradiction}", hint=_AGAIN)
-    for part, records in manifest.split("fixed").parts.items():
-        entries = (record for record in manifest.records if record.id in records)
-        if manifest.class_counts.get(part) != count_classes(manifest.classes, entries):
-            raise DataError(
-                f"{path} contradicts itself: class_counts of {part} are not its records'",
-                hint=_AGAIN,
-            )
-    for name in manifest.splits:
-        check_split(name, manifest.split(name), manifest.patient_of, manifest.shared_patients)
-
-
-@cache
-def _adapter() -> TypeAdapter[Manifest]:
-    return TypeAdapter(Manifest)
+def _check_options(values: dict[str, Any], manifest: Manifest, name: str) -> None:
+    known = {field.name for field in dataclasses.fields(manifest.options)}
+    for option in values:
+        if option not in known:
+            raise DataError(f"{name}, options.{option}: Unexpected keyword argument", hint=AGAIN)

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from math import fsum, sqrt
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ecgmodels.configs import Config
 
-T = TypeVar("T")
+_ONE_RECORD = np.zeros(1, dtype=np.int64)
+_CHUNK_SAMPLES = 2**20
+"""Summed at a time, so that the wide copies of a long recording stay small."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,49 +28,82 @@ class Normalisation(Config):
     feature_std: tuple[float, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Moments:
-    """Sums over the segments of one record; those of the signal are whole numbers, so exact."""
+    """Sums over the segments of each of some records; those of the signal are exact.
 
-    samples: int
-    signal_sum: tuple[int, ...]
-    signal_squares: tuple[int, ...]
-    feature_count: tuple[int, ...]
-    feature_sum: tuple[float, ...]
-    feature_squares: tuple[float, ...]
+    samples: int64 [record], samples of one lead.
+    signal_sum, signal_squares: int64 [record, lead], microvolts and their squares.
+    feature_count: int64 [record, feature], segments where the feature is known.
+    feature_sum, feature_squares: float64 [record, feature].
+    """
+
+    samples: NDArray[np.int64]
+    signal_sum: NDArray[np.int64]
+    signal_squares: NDArray[np.int64]
+    feature_count: NDArray[np.int64]
+    feature_sum: NDArray[np.float64]
+    feature_squares: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, records: NDArray[np.bool_]) -> Moments:
+        """Return the moments of the records where the mask is True."""
+        return Moments(**{name: values[records] for name, values in vars(self).items()})
+
+    @classmethod
+    def join(cls, parts: Iterable[Moments]) -> Moments:
+        """Return the moments of all the records of all the parts (at least one), in order."""
+        columns = [vars(part) for part in parts]
+        names = columns[0]
+        return cls(**{name: np.concatenate([part[name] for part in columns]) for name in names})
 
 
-def moments_of(signal_uv: NDArray[np.int16], features: NDArray[np.float32]) -> Moments:
-    """Sum int16 [segment, lead, time] and float32 [segment, feature] over all but lead, feature."""
-    exact = signal_uv.astype(np.int64)
-    known = features.astype(np.float64)
+def moments_of(
+    signal_uv: NDArray[np.int16],
+    valid_samples: NDArray[np.int32],
+    features: NDArray[np.float32],
+    first_segment: NDArray[np.int64] = _ONE_RECORD,
+) -> Moments:
+    """Sum over the segments of each record; samples beyond the valid ones do not count.
+
+    Args:
+        signal_uv: int16 [segment, lead, time].
+        valid_samples: int32 [segment].
+        features: float32 [segment, feature], NaN unknown.
+        first_segment: int64 [record], where each record's segments begin, ascending and none
+            empty; by default all segments are of one record, which may have none.
+    """
+    records, leads = len(first_segment), signal_uv.shape[1]
+    if not len(valid_samples):
+        return _no_moments(records, leads, features.shape[1])
+    sums, squares = _signal_sums(signal_uv, valid_samples)
+    known = np.isfinite(features)
+    values = np.where(known, features, np.float32(0)).astype(np.float64)
+    # reduceat adds up a record in the same order wherever it lies: the sums are always the same.
     return Moments(
-        samples=signal_uv.shape[0] * signal_uv.shape[2],
-        signal_sum=tuple(exact.sum(axis=(0, 2)).tolist()),
-        signal_squares=tuple(np.einsum("slt,slt->l", exact, exact).tolist()),
-        feature_count=tuple(np.isfinite(known).sum(axis=0).tolist()),
-        feature_sum=tuple(np.nansum(known, axis=0).tolist()),
-        feature_squares=tuple(np.nansum(known**2, axis=0).tolist()),
+        samples=np.add.reduceat(valid_samples.astype(np.int64), first_segment),
+        signal_sum=np.add.reduceat(sums, first_segment),
+        signal_squares=np.add.reduceat(squares, first_segment),
+        feature_count=np.add.reduceat(known.astype(np.int64), first_segment),
+        feature_sum=np.add.reduceat(values, first_segment),
+        feature_squares=np.add.reduceat(values**2, first_segment),
     )
 
 
-def normalisation_over(records: Iterable[Moments]) -> Normalisation:
-    """Return mean and (population) standard deviation over the records, whatever their order."""
-    moments = list(records)
-    samples = sum(record.samples for record in moments)
-    signal_sum = _columns(record.signal_sum for record in moments)
-    signal_squares = _columns(record.signal_squares for record in moments)
+def normalisation_over(moments: Iterable[Moments]) -> Normalisation:
+    """Return mean and (population) standard deviation over all records, whatever their order."""
+    joined = Moments.join(moments)
+    samples = int(joined.samples.sum())
     signal = [
-        _mean_and_std(samples, sum(sums), sum(squares))
-        for sums, squares in zip(signal_sum, signal_squares, strict=True)
+        _mean_and_std(samples, _exact_sum(sums), _exact_sum(squares))
+        for sums, squares in zip(joined.signal_sum.T, joined.signal_squares.T, strict=True)
     ]
     feature = [
-        _mean_and_std(sum(counts), fsum(sums), fsum(squares))
+        _mean_and_std(int(counts.sum()), fsum(sums.tolist()), fsum(squares.tolist()))
         for counts, sums, squares in zip(
-            _columns(record.feature_count for record in moments),
-            _columns(record.feature_sum for record in moments),
-            _columns(record.feature_squares for record in moments),
-            strict=True,
+            joined.feature_count.T, joined.feature_sum.T, joined.feature_squares.T, strict=True
         )
     ]
     return Normalisation(
@@ -80,8 +114,40 @@ def normalisation_over(records: Iterable[Moments]) -> Normalisation:
     )
 
 
-def _columns(rows: Iterable[tuple[T, ...]]) -> list[tuple[T, ...]]:
-    return list(zip(*rows, strict=True))
+def _signal_sums(
+    signal_uv: NDArray[np.int16], valid_samples: NDArray[np.int32]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return sum and sum of squares, int64 [segment, lead] each."""
+    segments, leads, samples = signal_uv.shape
+    sums = np.empty((segments, leads), dtype=np.int64)
+    squares = np.empty((segments, leads), dtype=np.int64)
+    step = max(1, _CHUNK_SAMPLES // (leads * samples))
+    # Whole numbers up to 2**53 are exact in float64, which is summed twice as fast.
+    dtype = np.float64 if samples <= 2 ** (53 - 30) else np.int64
+    for start in range(0, segments, step):
+        chunk = slice(start, start + step)
+        exact = signal_uv[chunk].astype(dtype)
+        if (valid_samples[chunk] < samples).any():
+            exact *= (np.arange(samples) < valid_samples[chunk, None])[:, None, :]
+        sums[chunk] = exact.sum(axis=2)
+        squares[chunk] = np.einsum("slt,slt->sl", exact, exact)
+    return sums, squares
+
+
+def _no_moments(records: int, leads: int, features: int) -> Moments:
+    return Moments(
+        samples=np.zeros(records, dtype=np.int64),
+        signal_sum=np.zeros((records, leads), dtype=np.int64),
+        signal_squares=np.zeros((records, leads), dtype=np.int64),
+        feature_count=np.zeros((records, features), dtype=np.int64),
+        feature_sum=np.zeros((records, features)),
+        feature_squares=np.zeros((records, features)),
+    )
+
+
+def _exact_sum(values: NDArray[np.int64]) -> int:
+    """Sum int64 numbers that together may need more than 64 bits."""
+    return (int((values >> 32).sum()) << 32) + int((values & 0xFFFFFFFF).sum())
 
 
 def _mean_and_std(count: int, total: float, squares: float) -> tuple[float, float]:

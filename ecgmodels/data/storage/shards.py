@@ -1,7 +1,7 @@
-"""Writing and opening shards: uncompressed Arrow IPC files that are read without a copy.
+"""Shards: uncompressed Arrow IPC files that are read without a copy.
 
 A shard is one record batch, so that each column is one stretch of memory: a selection of records
-that lie next to each other is a view of the file.
+that lie next to each other is a view of the file. All segments of a shard have one length.
 """
 
 from __future__ import annotations
@@ -13,102 +13,100 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
-from ecgmodels.data.segmentation.beats import RecordSegments
-from ecgmodels.data.storage.manifest import Part, RecordEntry, ShardEntry
+from ecgmodels.data.storage.columns import filled, view_of
 from ecgmodels.errors import DataError
 
 SHARD_FOLDER = "shards"
-LARGEST_SHARD_BYTES = 128 * 2**20
-"""Of signal, in whole records: bounds the writer's memory."""
 
 
-def shard_schema(leads: int, samples: int, features: Sequence[str]) -> pa.Schema:
-    """Return the columns: signal_uv (row-major [lead, time]), label, identity, the features."""
+def shard_schema(
+    leads: int, samples: int, features: Sequence[str], *, classes: int | None = None
+) -> pa.Schema:
+    """Return the columns of a shard.
+
+    Args:
+        leads: number of leads; `signal_uv` is row-major [lead, time].
+        samples: a lead and segment.
+        features: their names; a null is unknown.
+        classes: their number where a segment may have several, else None.
+    """
+    label = pa.int64() if classes is None else pa.list_(pa.uint8(), classes)
     return pa.schema(
         [
             pa.field("signal_uv", pa.list_(pa.int16(), leads * samples), nullable=False),
-            pa.field("label", pa.int64(), nullable=False),
-            pa.field("record_id", pa.string(), nullable=False),
-            pa.field("patient_id", pa.string(), nullable=False),
+            pa.field("valid_samples", pa.int32(), nullable=False),
+            pa.field("label", label, nullable=False),
+            pa.field("record", pa.int32(), nullable=False),
             pa.field("start_sample", pa.int64(), nullable=False),
             *(pa.field(name, pa.float32()) for name in features),
         ]
     )
 
 
-class ShardWriter:
-    """Collects records, in the order they are added, into shards of one part each."""
-
-    def __init__(
-        self, folder: Path, features: Sequence[str], largest_bytes: int = LARGEST_SHARD_BYTES
-    ) -> None:
-        self._folder = folder
-        self._features = tuple(features)
-        self._largest_bytes = largest_bytes
-        self._pending: list[tuple[RecordEntry, RecordSegments]] = []
-        self._part: Part = "development"
-        self._entries: list[ShardEntry] = []
-
-    def add(self, part: Part, entry: RecordEntry, segments: RecordSegments) -> None:
-        """Add one record; writes a shard when the part ends or the record does not fit."""
-        pending_bytes = sum(held.signal_uv.nbytes for _, held in self._pending)
-        if part != self._part or pending_bytes + segments.signal_uv.nbytes > self._largest_bytes:
-            self._flush()
-        self._part = part
-        self._pending.append((entry, segments))
-
-    def close(self) -> tuple[ShardEntry, ...]:
-        """Write what is left; return all shards in the order of their rows."""
-        self._flush()
-        return tuple(self._entries)
-
-    def _flush(self) -> None:
-        if not self._pending:
-            return
-        number = sum(entry.part == self._part for entry in self._entries)
-        file = f"{SHARD_FOLDER}/{self._part}-{number:05d}.arrow"
-        path = self._folder / file
-        path.parent.mkdir(exist_ok=True)
-        batch = _record_batch(self._pending, self._features)
-        with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, batch.schema) as writer:
-            writer.write_batch(batch)
-        sync_to_disk(path)
-        self._entries.append(
-            ShardEntry(
-                file=file,
-                part=self._part,
-                records=tuple(entry.id for entry, _ in self._pending),
-                rows=batch.num_rows,
-                bytes=path.stat().st_size,
-                sha256=sha256_of(path),
-            )
-        )
-        self._pending = []
-
-
-def open_shard(path: Path, rows: int) -> pa.RecordBatch:
+def open_shard(path: Path, rows: int, schema: pa.Schema) -> pa.RecordBatch:
     """Memory-map a shard.
 
     Raises:
-        DataError: it is missing, not an Arrow file, or not of `rows` rows.
+        DataError: it is missing, not an Arrow file, or not of `rows` rows with these columns.
     """
     try:
         with pa.memory_map(str(path)) as source:
             reader = pa.ipc.open_file(source)
             batch = reader.get_batch(0) if reader.num_record_batches == 1 else None
-    except (OSError, pa.ArrowInvalid) as error:
+    except (OSError, pa.ArrowException) as error:
         raise DataError(
             f"{path} cannot be read as a shard: {' '.join(str(error).split())}",
             hint="copy the dataset again, or delete it and prepare it again",
         ) from error
-    if batch is None or batch.num_rows != rows:
-        found = "several batches" if batch is None else f"{batch.num_rows:,}"
+    if batch is None or batch.num_rows != rows or not batch.schema.equals(schema):
+        found = "other columns"
+        if batch is None:
+            found = "several batches"
+        elif batch.num_rows != rows:
+            found = f"{batch.num_rows:,}"
         raise DataError(
             f"{path} should be one batch of {rows:,} rows, found {found}",
             hint="copy the dataset again, or delete it and prepare it again",
         )
     return batch
+
+
+def signal_of(batch: pa.RecordBatch, leads: int) -> NDArray[np.int16]:
+    """Return the signal of a shard, int16 [row, lead, time], as a view of the file."""
+    values = view_of(batch.column(0))
+    return values.reshape(len(values), leads, values.shape[1] // leads)
+
+
+def valid_samples_of(batch: pa.RecordBatch) -> NDArray[np.int32]:
+    """Return int32 [row], as a view."""
+    return view_of(batch.column(1))
+
+
+def label_of(batch: pa.RecordBatch) -> NDArray[np.int64] | NDArray[np.uint8]:
+    """Return int64 [row], or uint8 [row, class] where there may be several, as a view."""
+    return view_of(batch.column(2))
+
+
+def record_of(batch: pa.RecordBatch) -> NDArray[np.int32]:
+    """Return int32 [row], the row of each segment's record in records.arrow, as a view."""
+    return view_of(batch.column(3))
+
+
+def start_sample_of(batch: pa.RecordBatch) -> NDArray[np.int64]:
+    """Return int64 [row], as a view."""
+    return view_of(batch.column(4))
+
+
+def features_of(batch: pa.RecordBatch) -> NDArray[np.float32]:
+    """Return float32 [row, feature], NaN unknown."""
+    # By position: a database's own feature may be called like one of the other columns.
+    columns = batch.columns[5:]
+    features = np.empty((batch.num_rows, len(columns)), dtype=np.float32)
+    for index, column in enumerate(columns):
+        features[:, index] = filled(column, np.nan)
+    return features
 
 
 def sha256_of(path: Path) -> str:
@@ -124,24 +122,3 @@ def sync_to_disk(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _record_batch(
-    records: Sequence[tuple[RecordEntry, RecordSegments]], features: Sequence[str]
-) -> pa.RecordBatch:
-    entries = [entry for entry, _ in records]
-    lengths = [len(segments) for _, segments in records]
-    signal = np.concatenate([segments.signal_uv for _, segments in records])
-    columns = np.concatenate([segments.features for _, segments in records])
-    leads, samples = signal.shape[1:]
-    schema = shard_schema(leads, samples, features)
-    arrays = [
-        pa.FixedSizeListArray.from_arrays(pa.array(signal.reshape(-1)), type=schema[0].type),
-        pa.array(np.concatenate([segments.label for _, segments in records])),
-        pa.array(np.repeat([entry.id for entry in entries], lengths), pa.string()),
-        pa.array(np.repeat([entry.patient_id for entry in entries], lengths), pa.string()),
-        pa.array(np.concatenate([segments.start_sample for _, segments in records])),
-    ]
-    for values in columns.T:
-        arrays.append(pa.array(np.ascontiguousarray(values), mask=np.isnan(values)))
-    return pa.record_batch(arrays, schema=schema)

@@ -1,4 +1,7 @@
-"""Synthetic recordings in MIT-BIH's form: WFDB files with beat annotations, age and sex.
+"""Synthetic recordings in WFDB files with beat and rhythm annotations, age and sex.
+
+With two leads they have MIT-BIH's form. Every recording also says its rhythm or conduction in its
+header, so that whole recordings can be told apart, not beats alone.
 
 Age and sex shape rate, amplitude, QRS width, QT and the number of premature beats as they do in
 people, roughly: a QRS as wide as is usual at 85 is not at 30, so a model that is told age and sex
@@ -7,6 +10,7 @@ has something to gain.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,9 +18,14 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from ecgmodels.data.recordings.leads import (
+    CANONICAL_12,
+    INDEPENDENT_8,
+    with_derived_limb_leads,
+)
 from ecgmodels.data.recordings.records import Sex
 from ecgmodels.data.synthetic.waveforms import (
-    LEADS,
+    DRAWN_LEADS,
     RATE_HZ,
     Waveform,
     draw_beats,
@@ -29,7 +38,15 @@ LEAST_SECONDS = 30.0
 LEAST_RECORDS = 8
 
 _ADC_UNITS_PER_MV, _ADC_ZERO = 200, 1024  # MIT-BIH's own
-_RHYTHMS = ("sinus", "atrial", "ventricular", "fibrillation", "block", "fusion")
+LEADS: Mapping[int, tuple[str, ...]] = {
+    1: ("MLII",),
+    2: ("MLII", "V1"),
+    8: INDEPENDENT_8,
+    12: CANONICAL_12,
+}
+"""How many leads a recording may have -> their names; MLII is drawn as II."""
+
+RHYTHMS = ("sinus", "atrial", "ventricular", "fibrillation", "block", "fusion")
 
 # RR before the beat and after it, as fractions of the patient's mean: a ventricular premature beat
 # is followed by a compensatory pause, an atrial one resets the sinus node.
@@ -48,17 +65,23 @@ class _Patient:
 
 
 def write_synthetic_recordings(
-    folder: Path, *, records: int = 30, seconds_per_record: float = 300.0, seed: int = 0
+    folder: Path,
+    *,
+    records: int = 30,
+    seconds_per_record: float = 300.0,
+    leads: int = 2,
+    seed: int = 0,
 ) -> tuple[str, ...]:
     """Write recordings for `DATABASES["synthetic"]`; return their names, as listed in RECORDS.
 
-    Every recording has N, S (A), V and F beats, 2 leads at 360 Hz, format 212. Every eighth
-    patient has two recordings. Equal arguments give equal files.
+    Every recording has N, S (A), V and F beats, at 360 Hz. Every eighth patient has two recordings.
+    Equal arguments give equal files.
 
     Args:
         folder: made if need be, must be empty.
         records: number of recordings, at least 8.
         seconds_per_record: at least 30.
+        leads: 1, 2, 8 or 12, see `LEADS`.
         seed: a whole number of at least 0.
 
     Raises:
@@ -70,6 +93,11 @@ def write_synthetic_recordings(
             f"at least {LEAST_RECORDS}, {LEAST_SECONDS:g} and 0",
             hint="ask for more or longer recordings: each split needs patients with every class",
         )
+    if leads not in LEADS:
+        raise DataError(
+            f"leads is {leads}, expected one of {', '.join(map(str, LEADS))}",
+            hint="12 are the standard leads, 8 those that the others follow from",
+        )
     folder.mkdir(parents=True, exist_ok=True)
     if any(folder.iterdir()):
         raise DataError(
@@ -78,11 +106,11 @@ def write_synthetic_recordings(
     names: list[str] = []
     while len(names) < records:
         number = _patient_number(len(names))
-        patient = _draw_patient(number, np.random.default_rng([seed, number]))
+        patient = _draw_patient(number, leads, np.random.default_rng([seed, number]))
         recording = sum(name.startswith(patient.name) for name in names)
         name = patient.name + "ab"[recording]
         generator = np.random.default_rng([seed, number, recording])
-        _write_recording(folder, name, patient, seconds_per_record, generator)
+        _write_recording(folder, name, patient, seconds_per_record, leads, generator)
         names.append(name)
     (folder / "RECORDS").write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
     return tuple(names)
@@ -94,16 +122,17 @@ def _patient_number(recording: int) -> int:
     return 8 * eight_patients + (rest if rest <= 3 else rest - 1)
 
 
-def _draw_patient(number: int, generator: Generator) -> _Patient:
+def _draw_patient(number: int, leads: int, generator: Generator) -> _Patient:
+    drawn = min(leads, len(DRAWN_LEADS))
     age = float(generator.integers(22, 90))
     sex: Sex = "female" if generator.random() < 0.5 else "male"
     female = sex == "female"
-    rhythm = _RHYTHMS[number % len(_RHYTHMS)]
+    rhythm = RHYTHMS[number % len(RHYTHMS)]
     amplitude = 1.2 - 0.2 * female - 0.004 * (age - 50)
     waveform = Waveform(
         block=rhythm == "block",
-        gain=amplitude * generator.uniform(0.7, 1.3, 2),
-        ventricular_gain=generator.uniform(0.5, 1.1, 2) * generator.choice([1, 1, -1], 2),
+        gain=amplitude * generator.uniform(0.7, 1.3, drawn),
+        ventricular_gain=generator.uniform(0.5, 1.1, drawn) * generator.choice([1, 1, -1], drawn),
         ventricular_width=generator.uniform(0.7, 1.1),
         qrs_width=(1.0 - 0.08 * female + 0.008 * (age - 50)) * generator.uniform(0.95, 1.05),
         qt=(1.0 + 0.06 * female + 0.001 * (age - 50)) * generator.uniform(0.97, 1.03),
@@ -120,10 +149,16 @@ def _draw_patient(number: int, generator: Generator) -> _Patient:
 
 
 def _write_recording(
-    folder: Path, name: str, patient: _Patient, seconds: float, generator: Generator
+    folder: Path,
+    name: str,
+    patient: _Patient,
+    seconds: float,
+    leads: int,
+    generator: Generator,
 ) -> None:
     import wfdb
 
+    drawn = len(patient.waveform.gain)
     samples = round(seconds * RATE_HZ)
     symbols, rr_s, fibrillating = _rhythm(patient, seconds, generator)
     beats = np.round(np.cumsum(rr_s) * RATE_HZ).astype(np.int64)
@@ -132,27 +167,41 @@ def _write_recording(
     fibrillating, beats = fibrillating[kept], beats[kept]
 
     signal_mv = draw_beats(patient.waveform, symbols, rr_s, fibrillating, beats, samples, generator)
-    signal_mv += draw_noise(samples, patient.waveform.muscle_mv, generator)
+    signal_mv += draw_noise(drawn, samples, patient.waveform.muscle_mv, generator)
     if fibrillating.any():
         start, stop = beats[fibrillating][[0, -1]]
-        signal_mv[:, start:stop] += fibrillatory_waves(stop - start, generator)
-    digital = np.clip(np.round(signal_mv * _ADC_UNITS_PER_MV) + _ADC_ZERO, -2047, 2047)
+        signal_mv[:, start:stop] += fibrillatory_waves(drawn, stop - start, generator)
+    digital = np.clip(
+        np.round(_in_leads(signal_mv, leads) * _ADC_UNITS_PER_MV) + _ADC_ZERO, -2047, 2047
+    )
 
     # One patient in twelve has no age, as 2 of MIT-BIH's 48 records.
     age = -1 if patient.name.endswith(("05", "17")) else round(patient.age)
     wfdb.wrsamp(
         name,
         fs=RATE_HZ,
-        units=["mV", "mV"],
-        sig_name=list(LEADS),
+        units=["mV"] * leads,
+        sig_name=list(LEADS[leads]),
         d_signal=digital.T.astype(np.int64),
-        fmt=["212", "212"],
-        adc_gain=[_ADC_UNITS_PER_MV] * 2,
-        baseline=[_ADC_ZERO] * 2,
-        comments=[f"{age} {patient.sex[0].upper()} 0 0 x1", "Synthetic"],
+        fmt=["212"] * leads,
+        adc_gain=[_ADC_UNITS_PER_MV] * leads,
+        baseline=[_ADC_ZERO] * leads,
+        comments=[
+            f"{age} {patient.sex[0].upper()} 0 0 x1",
+            "Synthetic",
+            f"Rhythm: {patient.rhythm}",
+        ],
         write_dir=str(folder),
     )
     _write_annotations(folder, name, symbols, beats, fibrillating)
+
+
+def _in_leads(drawn_mv: NDArray[np.float64], leads: int) -> NDArray[np.float64]:
+    """Return float64 [lead, time] of `LEADS[leads]` from [drawn lead, time]."""
+    if leads <= 2:
+        return drawn_mv
+    eight = drawn_mv[[DRAWN_LEADS.index(lead) for lead in INDEPENDENT_8]]
+    return with_derived_limb_leads(eight) if leads == 12 else eight
 
 
 def _write_annotations(

@@ -1,220 +1,286 @@
 from __future__ import annotations
 
-import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from ecgmodels.data import Manifest, check_dataset, describe_dataset, open_dataset
-from ecgmodels.data.preparation.workers import prepare_record
-from ecgmodels.data.storage.manifest import read_manifest
-from ecgmodels.data.storage.shards import ShardWriter
-from ecgmodels.errors import DataError
-
-DEVELOPMENT = "shards/development-00000.arrow"
-TEST = "shards/test-00000.arrow"
-
-
-def flip_a_byte(path: Path) -> None:
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
-
-
-def change_manifest(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
-    path = folder / "dataset.json"
-    values = json.loads(path.read_text())
-    change(values)
-    path.write_text(json.dumps(values))
-
-
-def test_a_flipped_byte_is_found_and_the_shard_named(dataset_folder: Path) -> None:
-    flip_a_byte(dataset_folder / DEVELOPMENT)
-    with pytest.raises(DataError, match=rf"{DEVELOPMENT} is damaged: its SHA-256"):
-        open_dataset(dataset_folder)
-    with pytest.raises(DataError, match=rf"{DEVELOPMENT} is damaged"):
-        check_dataset(dataset_folder)
-
-
-@pytest.mark.parametrize("shard", [DEVELOPMENT, TEST])
-def test_a_missing_shard_is_named(dataset_folder: Path, shard: str) -> None:
-    (dataset_folder / shard).unlink()
-    for look in (open_dataset, check_dataset, describe_dataset):
-        with pytest.raises(DataError, match=f"{shard} is missing"):
-            look(dataset_folder)
-
-
-@pytest.mark.parametrize("shard", [DEVELOPMENT, TEST])
-def test_a_truncated_shard_is_named_with_both_sizes(dataset_folder: Path, shard: str) -> None:
-    size = (dataset_folder / shard).stat().st_size
-    os.truncate(dataset_folder / shard, size - 8)
-    with pytest.raises(DataError, match=f"{shard} has {size - 8:,} bytes, expected {size:,}"):
-        open_dataset(dataset_folder)
-
-
-def test_a_damaged_test_shard_is_found_when_the_test_part_is_read(dataset_folder: Path) -> None:
-    flip_a_byte(dataset_folder / TEST)
-    dataset = open_dataset(dataset_folder)
-    dataset.development()
-    with pytest.raises(DataError, match=rf"{TEST} is damaged"):
-        dataset.test()
-    with pytest.raises(DataError, match=rf"{TEST} is damaged"):
-        check_dataset(dataset_folder)
-
-
-def test_reading_the_development_part_never_opens_a_test_shard(dataset_folder: Path) -> None:
-    size = (dataset_folder / TEST).stat().st_size
-    (dataset_folder / TEST).write_bytes(b"\0" * size)
-    train, validation = open_dataset(dataset_folder).development()
-    assert len(train)
-    assert len(validation)
-
-
-def test_a_newer_manifest_is_refused_with_the_advice_to_update(dataset_folder: Path) -> None:
-    change_manifest(dataset_folder, lambda values: values.update(format_version=2, novelty=1))
-    with pytest.raises(
-        DataError, match=r"dataset\.json has format version 2, this program reads version 1"
-    ) as caught:
-        open_dataset(dataset_folder)
-    assert "update ecgsearch" in caught.value.hint
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda v: v.update(extra=1), "extra: Unexpected keyword argument"),
-        (lambda v: v.pop("rate_hz"), "rate_hz: Field required"),
-        (lambda v: v.update(samples="128"), "samples: Input should be a valid integer"),
-        (lambda v: v["records"][0].update(padded=1.5), r"records\.0\.padded"),
-        (lambda v: v["records"][0].update(patient_id="s003"), "patient s003 in train and"),
-        (lambda v: v["records"].pop(), "records and shards list different records"),
-        (lambda v: v["records"][0]["classes"].update(N=1), "rows are not its records' segments"),
-        (lambda v: v["splits"].pop("fixed"), "there is no fixed split"),
-        (lambda v: v["class_counts"]["test"].update(S=1), "class_counts of test"),
-        (lambda v: v["splits"]["fold-0"]["train"].pop(), "not over the development records"),
-    ],
+from ecgmodels.data import (
+    Manifest,
+    Segments,
+    ShardedSignal,
+    Split,
+    check_dataset,
+    describe_dataset,
+    open_dataset,
 )
-def test_a_manifest_that_is_not_whole_or_contradicts_itself_is_refused(
-    dataset_folder: Path, change: Callable[[dict[str, Any]], None], message: str
+from ecgmodels.data.storage.manifest import read_manifest
+from ecgmodels.errors import DataError
+from tests.unit.data.made_datasets import (
+    CLASSES,
+    MadeRecord,
+    make_record,
+    make_records,
+    write_dataset,
+)
+
+RECORD_BYTES = 3 * 2 * 64 * 2
+
+
+def assert_holds(segments: Segments, records: list[MadeRecord], samples: int) -> None:
+    """Compare segments, whatever the order of their records, with what was written."""
+    wanted = {record.entry.id: record for record in records if len(record.segments)}
+    assert set(segments.record_id.tolist()) == wanted.keys()
+    assert len(segments) == sum(len(record.segments) for record in wanted.values())
+    assert segments.signal_uv.shape == (len(segments), 2, samples)
+    for name, record in wanted.items():
+        rows = np.flatnonzero(segments.record_id == name)
+        length = record.entry.samples
+        found = segments.signal_uv[rows]
+        np.testing.assert_array_equal(found[:, :, :length], record.segments.signal_uv)
+        assert not found[:, :, length:].any()
+        assert set(segments.patient_id[rows].tolist()) == {record.entry.patient_id}
+        for column in ("valid_samples", "label", "features", "start_sample"):
+            found, written = getattr(segments, column)[rows], getattr(record.segments, column)
+            np.testing.assert_array_equal(found, written)
+            assert found.dtype == written.dtype
+
+
+@st.composite
+def record_sets(draw: st.DrawFn) -> tuple[list[MadeRecord], dict[str, Any]]:
+    """Draw records of up to three lengths, single- or multi-label, with or without features."""
+    options: dict[str, Any] = {
+        "classes": draw(st.sampled_from([CLASSES, tuple("ABCDEFGH")])),
+        "multi_label": draw(st.booleans()),
+        "features": draw(st.sampled_from([(), ("age", "sex", "record")])),
+    }
+    development = draw(st.integers(2, 8))
+    total = development + draw(st.integers(1, 4))
+    records = []
+    for number in range(total):
+        samples = draw(st.sampled_from([16, 24, 32]))
+        records.append(
+            make_record(
+                number,
+                part="development" if number < development else "test",
+                segments=draw(st.integers(0 if 1 < number < total - 1 else 1, 4)),
+                samples=samples,
+                valid=draw(st.none() | st.integers(1, samples)),
+                **options,
+            )
+        )
+    return draw(st.permutations(records)), options
+
+
+@settings(max_examples=40, deadline=None)
+@given(made=record_sets(), shard_records=st.floats(0.5, 6))
+def test_segments_read_back_equal_those_written(
+    made: tuple[list[MadeRecord], dict[str, Any]],
+    shard_records: float,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    change_manifest(dataset_folder, change)
-    with pytest.raises(DataError, match=message) as caught:
-        open_dataset(dataset_folder)
-    assert "dataset.json" in str(caught.value) or "split" in str(caught.value)
+    records, options = made
+    folder = tmp_path_factory.mktemp("made") / "dataset"
+    largest = int(shard_records * 3 * 2 * 32 * 2)
+    manifest = write_dataset(folder, records, largest_bytes=largest, **options)
+    check_dataset(folder)
+    dataset = open_dataset(folder)
+    assert dataset.hash == manifest.hash
+    by_id = {record.entry.id: record for record in records}
+    for split in dataset.splits:
+        side = dict(zip(dataset.records.ids.tolist(), dataset.records.side(split), strict=True))
+        parts = (*dataset.development(split), dataset.test())
+        for number, segments in enumerate(parts):
+            chosen = [by_id[name] for name, own in side.items() if own == number]
+            assert_holds(segments, chosen, dataset.samples)
+            np.testing.assert_array_equal(dataset.records.ids[segments.record], segments.record_id)
 
 
-def test_a_folder_that_is_no_dataset_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"dataset\.json is missing: .* is not a prepared dataset"):
-        open_dataset(tmp_path)
+def test_records_that_lie_together_are_read_without_a_copy(tmp_path: Path) -> None:
+    split = Split(train=("r0", "r1", "r2"), validation=("r3",), test=("r4", "r5"))
+    write_dataset(tmp_path, make_records(4, 2), splits={"fixed": split})
+    dataset = open_dataset(tmp_path)
+    for segments in (*dataset.development(), dataset.test()):
+        assert isinstance(segments.signal_uv, np.ndarray)
+        assert not segments.signal_uv.flags.writeable
+        assert not segments.signal_uv.flags.owndata
 
 
-def test_a_manifest_changed_without_contradiction_is_caught_by_the_check(
-    dataset_folder: Path,
-) -> None:
-    def change(values: dict[str, Any]) -> None:
-        values["splits"]["fold-1"]["normalisation"]["signal_std_uv"][0] *= 2
-
-    change_manifest(dataset_folder, change)
-    open_dataset(dataset_folder)
-    with pytest.raises(DataError, match="disagrees with the shards: the normalisation of split"):
-        check_dataset(dataset_folder)
+def test_records_of_several_shards_are_read_as_one_signal(tmp_path: Path) -> None:
+    records = make_records(6, 1)
+    write_dataset(tmp_path, records, largest_bytes=RECORD_BYTES)
+    train, _ = open_dataset(tmp_path).development()
+    assert isinstance(train.signal_uv, ShardedSignal)
+    expected = np.concatenate([records[number].segments.signal_uv for number in (1, 3, 5)])
+    np.testing.assert_array_equal(np.asarray(train.signal_uv), expected)
+    np.testing.assert_array_equal(train.signal_uv[2:7], expected[2:7])
 
 
-def test_the_manifest_is_read_as_it_was_written(prepared_once: tuple[Path, Manifest]) -> None:
-    folder, manifest = prepared_once
-    assert read_manifest(folder) == manifest
-    assert open_dataset(folder).hash == manifest.hash
+def test_all_segments_are_as_long_as_the_datasets_longest(tmp_path: Path) -> None:
+    records = [
+        make_record(0, samples=32),
+        make_record(1, samples=48),
+        make_record(2, part="test", samples=40),
+    ]
+    write_dataset(tmp_path, records)
+    dataset = open_dataset(tmp_path)
+    assert dataset.samples == 48
+    for segments in (*dataset.development(), dataset.test()):
+        assert segments.signal_uv.shape == (3, 2, 48)
 
 
-def test_verified_shards_are_remembered_until_they_change(
-    dataset_folder: Path, own_cache: Path
-) -> None:
-    path = dataset_folder / DEVELOPMENT
-    open_dataset(dataset_folder)
-    assert list(own_cache.rglob("*.json"))
-    status = path.stat()
-    flip_a_byte(path)
-    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
-    open_dataset(dataset_folder)  # same path, size and time: taken as verified
-    with pytest.raises(DataError, match="is damaged"):
-        check_dataset(dataset_folder)  # which remembers nothing
-    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
-    with pytest.raises(DataError, match="is damaged"):
-        open_dataset(dataset_folder)
+def test_a_split_part_without_a_segment_is_empty(tmp_path: Path) -> None:
+    records = [make_record(0, segments=0), *(make_record(number) for number in (1, 2, 3))]
+    split = Split(train=("r1", "r2", "r3"), validation=("r0",), test=("r4",))
+    write_dataset(tmp_path, [*records, make_record(4, part="test")], splits={"fixed": split})
+    _, validation = open_dataset(tmp_path).development()
+    assert len(validation) == 0
+    assert validation.signal_uv.shape == (0, 2, 64)
+    assert validation.features.shape == (0, 2)
+    assert validation.record_id.tolist() == []
 
 
-def test_an_unreadable_memory_only_costs_time(dataset_folder: Path, own_cache: Path) -> None:
-    first = open_dataset(dataset_folder)
-    memories = list(own_cache.rglob("*.json"))
-    assert memories
-    for file in memories:
-        file.write_text("{ not json")
-    assert open_dataset(dataset_folder).hash == first.hash
+def test_folds_hold_the_same_segments_as_the_fixed_split(tmp_path: Path) -> None:
+    write_dataset(tmp_path, make_records(7, 2), largest_bytes=3 * RECORD_BYTES)
+    dataset = open_dataset(tmp_path)
 
-
-def test_without_verification_content_is_not_read(dataset_folder: Path) -> None:
-    intact = open_dataset(dataset_folder, verify=False)
-    flip_a_byte(dataset_folder / DEVELOPMENT)
-    assert open_dataset(dataset_folder, verify=False).hash == intact.hash
-
-
-def test_folds_hold_the_same_segments_as_the_fixed_split(dataset_folder: Path) -> None:
-    dataset = open_dataset(dataset_folder)
-
-    def rows(split: str) -> list[tuple[str, int, int]]:
+    def rows(split: str) -> list[tuple[int, int, int]]:
         return sorted(
             row
             for part in dataset.development(split)
             for row in zip(
-                part.record_id.tolist(),
+                part.record.tolist(),
                 part.start_sample.tolist(),
-                part.signal_uv.astype(np.int64).sum(axis=(1, 2)).tolist(),
+                np.asarray(part.signal_uv).astype(np.int64).sum(axis=(1, 2)).tolist(),
                 strict=True,
             )
         )
 
-    assert rows("fold-0") == rows("fixed") == rows("fold-1")
+    assert rows("fixed") == rows("fold-0")
+    assert len(rows("fixed")) == 21
 
 
-def test_an_unknown_split_is_answered_with_the_nearest(dataset_folder: Path) -> None:
+def test_recordings_without_labels_are_a_test_part_alone(tmp_path: Path) -> None:
+    records = make_records(0, 3, classes=())
+    write_dataset(tmp_path, records, classes=())
+    dataset = open_dataset(tmp_path)
+    assert (dataset.classes, dataset.splits) == ((), [])
+    assert set(dataset.test().label.tolist()) == {-1}
+    check_dataset(tmp_path)
+    assert "labels: none" in describe_dataset(tmp_path)
+    with pytest.raises(DataError, match="holds no labels"):
+        dataset.development()
+
+
+def test_a_feature_may_be_called_like_another_column(tmp_path: Path) -> None:
+    features = ("record", "label", "signal_uv", "class:N", "id")
+    records = make_records(4, 2, features=features)
+    write_dataset(tmp_path, records, features=features)
+    dataset = open_dataset(tmp_path)
+    assert dataset.features == features
+    assert_holds(dataset.test(), records[4:], 64)
+    check_dataset(tmp_path)
+
+
+def test_an_opened_dataset_says_what_it_is(tmp_path: Path) -> None:
+    write_dataset(tmp_path, make_records(multi_label=True), multi_label=True)
+    dataset = open_dataset(tmp_path)
+    assert dataset.location == str(dataset.path) == str(tmp_path)
+    assert dataset.multi_label
+    assert dataset.score == "mean"
+    assert dataset.scored_classes == CLASSES
+    assert dataset.rate_hz == 100.0
+    assert [entry.id for entry in dataset.records] == [f"r{number}" for number in range(6)]
+    assert dataset.normalisation("fold-0") != dataset.normalisation()
+
+
+def test_the_manifest_is_read_as_it_was_written(tmp_path: Path) -> None:
+    options = {"settings": {"min_likelihood": 0.0, "names": ("a", "b"), "path": None}}
+    manifest = write_dataset(
+        tmp_path, make_records(), options=options, failed={"r9": "no signal"}, samples_before=None
+    )
+    assert read_manifest(tmp_path) == manifest
+    assert open_dataset(tmp_path).hash == manifest.hash
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda manifest: replace(manifest, title="another"),
+        lambda manifest: replace(manifest, records=replace(manifest.records, sha256="0" * 64)),
+        lambda manifest: replace(
+            manifest, shards=(replace(manifest.shards[0], sha256="0" * 64), *manifest.shards[1:])
+        ),
+    ],
+)
+def test_the_hash_covers_manifest_table_and_shards(
+    change: Callable[[Manifest], Manifest], tmp_path: Path
+) -> None:
+    manifest = write_dataset(tmp_path, make_records())
+    assert change(manifest).hash != manifest.hash
+
+
+def test_an_unknown_split_is_answered_with_the_nearest(tmp_path: Path) -> None:
+    write_dataset(tmp_path, make_records())
     with pytest.raises(DataError, match="no split called 'fold-7'") as caught:
-        open_dataset(dataset_folder).development("fold-7")
-    assert "fold-" in caught.value.hint
+        open_dataset(tmp_path).development("fold-7")
+    assert "fold-0" in caught.value.hint
 
 
-def test_small_shards_hold_whole_records_and_never_mix_parts(
-    prepared_once: tuple[Path, Manifest], synthetic_source: Path, tmp_path: Path
-) -> None:
-    manifest = prepared_once[1]
-    writer = ShardWriter(tmp_path, manifest.features, largest_bytes=60_000)
-    for entry in manifest.records:
-        record = prepare_record("synthetic", synthetic_source, entry.id, manifest.options)
-        writer.add("test" if entry.id in manifest.test else "development", entry, record.segments)
-    shards = writer.close()
-    assert len(shards) > 4
-    assert [record for shard in shards for record in shard.records] == [
-        entry.id for entry in manifest.records
-    ]
-    for shard in shards:
-        assert {record in manifest.test for record in shard.records} == {shard.part == "test"}
-        assert (tmp_path / shard.file).stat().st_size == shard.bytes
+def test_a_folder_that_is_no_dataset_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for folder in (tmp_path, tmp_path / "nowhere", tmp_path / "file"):
+        with pytest.raises(DataError, match=r"dataset\.json is missing: .* is not a prepared"):
+            open_dataset(folder)
 
 
-def test_the_description_says_what_a_reader_would_ask(
-    prepared_once: tuple[Path, Manifest],
-) -> None:
-    text = describe_dataset(prepared_once[0])
-    for expected in (
-        "Synthetic ECG recordings 1 (synthetic)",
-        "records: 12 of 11 patients",
-        "128 samples at 128 Hz",
-        "filter: 0.5 to 40 Hz, zero phase",
-        "rr_next_s: missing in 12 segments, not causal",
-        "splits: fixed, fold-0, fold-1",
-        f"hash: {prepared_once[1].hash}",
-    ):
-        assert expected in text
+def test_verified_files_are_remembered_until_they_change(tmp_path: Path, own_cache: Path) -> None:
+    folder = tmp_path / "dataset"
+    write_dataset(folder, make_records())
+    path = folder / "shards/development-00000.arrow"
+    open_dataset(folder)
+    assert list(own_cache.rglob("*.json"))
+    status = path.stat()
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    open_dataset(folder)  # same path, size and time: taken as verified
+    with pytest.raises(DataError, match="is damaged"):
+        check_dataset(folder)  # which remembers nothing
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
+    with pytest.raises(DataError, match="is damaged"):
+        open_dataset(folder)
+
+
+def test_an_unreadable_memory_only_costs_time(tmp_path: Path, own_cache: Path) -> None:
+    folder = tmp_path / "dataset"
+    write_dataset(folder, make_records())
+    first = open_dataset(folder)
+    memories = list(own_cache.rglob("*.json"))
+    assert memories
+    for file in memories:
+        file.write_text("{ not json")
+    assert open_dataset(folder).hash == first.hash
+
+
+def test_opening_a_dataset_imports_neither_pandas_nor_torch(tmp_path: Path) -> None:
+    write_dataset(tmp_path, make_records())
+    code = (
+        "import sys; from ecgmodels.data import open_dataset; "
+        f"train, _ = open_dataset({str(tmp_path)!r}).development(); train.features, train.label; "
+        "print({'pandas', 'torch', 'ray', 'wfdb'} & set(sys.modules))"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    ran = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
+    )
+    assert ran.stdout.strip() == "set()"

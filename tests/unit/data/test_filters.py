@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from ecgmodels.data.segmentation.filters import (
     bandpass,
     resample,
+    resampled_length,
     resampled_position,
     resampling_ratio,
 )
-from ecgmodels.data.segmentation.gaps import bridge_gaps
 from ecgmodels.errors import DataError
 
 
@@ -42,6 +42,28 @@ def test_the_last_of_half_an_hour_of_beats_has_not_drifted() -> None:
     assert resample(np.zeros((2, 650_000)), ratio).shape == (2, 231_112)
 
 
+@given(
+    sample=st.integers(0, 10**9),
+    rate_hz=st.integers(50, 1000),
+    target_hz=st.integers(50, 1000),
+)
+def test_a_resampled_position_is_the_nearest_sample_in_time(
+    sample: int, rate_hz: int, target_hz: int
+) -> None:
+    position = resampled_position(np.array([sample]), Fraction(target_hz, rate_hz)).item()
+    assert abs(position - Fraction(sample * target_hz, rate_hz)) <= Fraction(1, 2)
+
+
+@pytest.mark.parametrize("samples", [1, 2, 44, 45, 46, 1000])
+@pytest.mark.parametrize(("rate_hz", "target_hz"), [(360, 128), (100, 250), (257, 100), (500, 500)])
+def test_the_length_after_resampling_is_known_before(
+    samples: int, rate_hz: float, target_hz: float
+) -> None:
+    ratio = resampling_ratio(rate_hz, target_hz)
+    resampled = resample(np.zeros((2, samples)), ratio)
+    assert resampled.shape == (2, resampled_length(samples, ratio))
+
+
 def test_the_band_passes_10_hz_and_removes_baseline_and_mains() -> None:
     time_s = np.arange(0, 20, 1 / 360)
     gain = {}
@@ -61,29 +83,3 @@ def test_a_corner_above_half_the_recordings_rate_is_refused() -> None:
 def test_rates_without_a_ratio_of_small_numbers_are_refused() -> None:
     with pytest.raises(DataError, match="cannot be resampled"):
         resampling_ratio(360, 127.98765)
-
-
-def test_a_short_gap_is_bridged_by_a_straight_line() -> None:
-    signal = np.arange(100.0)[None].copy()
-    signal[0, 40:50] = np.nan  # 100 ms at 100 Hz
-    bridged, unusable, samples = bridge_gaps(signal, 100.0)
-    np.testing.assert_allclose(bridged[0], np.arange(100.0))
-    assert not unusable.any()
-    assert samples == 10
-
-
-def test_a_longer_gap_in_any_lead_is_marked_unusable() -> None:
-    signal = np.ones((2, 100))
-    signal[1, 40:51] = np.nan
-    bridged, unusable, samples = bridge_gaps(signal, 100.0)
-    assert np.isfinite(bridged).all()
-    assert np.flatnonzero(unusable).tolist() == list(range(40, 51))
-    assert samples == 0
-
-
-def test_a_lead_without_any_valid_sample_is_unusable_throughout() -> None:
-    signal = np.ones((2, 100))
-    signal[0] = np.nan
-    bridged, unusable, _ = bridge_gaps(signal, 100.0)
-    assert np.isfinite(bridged).all()
-    assert unusable.all()

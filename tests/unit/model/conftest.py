@@ -17,9 +17,11 @@ CLASSES = ("N", "S", "V")
 
 @dataclass(frozen=True)
 class Waves:
-    signal_uv: np.ndarray[Any, np.dtype[np.int16]]
-    label: np.ndarray[Any, np.dtype[np.int64]]
+    signal_uv: Any
+    valid_samples: np.ndarray[Any, np.dtype[np.int32]]
+    label: np.ndarray[Any, Any]
     features: np.ndarray[Any, np.dtype[np.float32]]
+    record: np.ndarray[Any, np.dtype[np.int32]]
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,13 @@ def make_waves(segments: int, samples: int, seed: int) -> Waves:
     age = random.normal(60, 15, segments)
     age[random.random(segments) < 0.2] = np.nan
     features = np.stack([age, random.integers(2, size=segments)], axis=1)
-    return Waves(signal_uv.astype(np.int16), label, features.astype(np.float32))
+    return Waves(
+        signal_uv=signal_uv.astype(np.int16),
+        valid_samples=np.full(segments, samples, np.int32),
+        label=label,
+        features=features.astype(np.float32),
+        record=np.arange(segments, dtype=np.int32) // 4,
+    )
 
 
 def make_data(train: int, validation: int, samples: int = 64) -> TrainingData:

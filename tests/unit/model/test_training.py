@@ -260,7 +260,8 @@ def test_balanced_weights_make_a_rare_class_heard(waves: Waves) -> None:
         train=dataclasses.replace(
             data.train,
             **{
-                name: getattr(data.train, name)[keep] for name in ("signal_uv", "label", "features")
+                field.name: getattr(data.train, field.name)[keep]
+                for field in dataclasses.fields(data.train)
             },
         ),
     )
@@ -332,6 +333,6 @@ def test_training_reads_a_memory_mapped_signal_without_a_copy(waves: Waves, tmp_
         on_device = to_device(
             segments, data.normalisation, names=(), wanted=(), device=torch.device("cpu")
         )
-    assert on_device.signal_uv.data_ptr() == mapped.ctypes.data
+    assert on_device.signal.host.shards[0].data_ptr() == mapped.ctypes.data
     batch = on_device.batch(torch.tensor([3, 1]))
     np.testing.assert_allclose(batch.signal, data.train.signal_uv[[3, 1]] / 350, rtol=1e-5)

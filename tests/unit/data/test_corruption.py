@@ -1,0 +1,397 @@
+"""Whatever is wrong with a dataset's files is found, named and refused."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from ecgmodels.data import check_dataset, describe_dataset, open_dataset
+from ecgmodels.data.preparation.splits import Split, check_split
+from ecgmodels.data.storage.record_table import RecordTable, open_record_table
+from ecgmodels.data.storage.record_table_writer import write_record_table
+from ecgmodels.data.storage.shards import sha256_of
+from ecgmodels.errors import DataError
+from tests.unit.data.made_datasets import (
+    MadeRecord,
+    make_record,
+    make_records,
+    write_dataset,
+)
+
+RECORDS = "records.arrow"
+DEVELOPMENT = "shards/development-00000.arrow"
+TEST = "shards/test-00000.arrow"
+LOOKS = (open_dataset, check_dataset, describe_dataset)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A dataset of six records that a test may spoil."""
+    write_dataset(tmp_path / "dataset", make_records(4, 2))
+    return tmp_path / "dataset"
+
+
+def flip_a_byte(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def change_manifest(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    path = folder / "dataset.json"
+    values = json.loads(path.read_text())
+    change(values)
+    path.write_text(json.dumps(values))
+
+
+def rewrite(folder: Path, file: str, batch: pa.RecordBatch) -> None:
+    """Replace a table or shard by another batch, and have the manifest say so."""
+    path = folder / file
+    path.unlink()  # not written over: it may still be mapped into memory
+    write_record_table(path, RecordTable(batch=batch))
+
+    def believe(values: dict[str, Any]) -> None:
+        for entry in [values["records"], *values["shards"]]:
+            if entry["file"] == file:
+                entry |= {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
+
+    change_manifest(folder, believe)
+
+
+def with_column(batch: pa.RecordBatch, name: str, values: pa.Array) -> pa.RecordBatch:
+    index = batch.schema.names.index(name)
+    return batch.set_column(index, batch.schema.field(index), values)
+
+
+def read_batch(path: Path) -> pa.RecordBatch:
+    with pa.OSFile(str(path)) as source:
+        return pa.ipc.open_file(source).get_batch(0)
+
+
+@pytest.mark.parametrize("file", [RECORDS, DEVELOPMENT])
+def test_a_flipped_byte_is_found_and_the_file_named(folder: Path, file: str) -> None:
+    flip_a_byte(folder / file)
+    for look in (open_dataset, check_dataset):
+        with pytest.raises(DataError, match=rf"{file} is damaged: its SHA-256 is .*, expected"):
+            look(folder)
+
+
+def test_a_flipped_byte_anywhere_in_any_file_is_found(folder: Path) -> None:
+    random = np.random.default_rng(0)
+    for file in (RECORDS, DEVELOPMENT, TEST):
+        intact = (folder / file).read_bytes()
+        for position in random.integers(0, len(intact), 20).tolist():
+            spoilt = bytearray(intact)
+            spoilt[position] ^= 1 << int(random.integers(8))
+            (folder / file).write_bytes(spoilt)
+            with pytest.raises(DataError, match=f"{file} is damaged"):
+                check_dataset(folder)
+        (folder / file).write_bytes(intact)
+    check_dataset(folder)
+
+
+def test_a_damaged_test_shard_is_found_when_the_test_part_is_read(folder: Path) -> None:
+    flip_a_byte(folder / TEST)
+    dataset = open_dataset(folder)
+    dataset.development()
+    for look in (dataset.test, dataset.verify_test, lambda: check_dataset(folder)):
+        with pytest.raises(DataError, match=f"{TEST} is damaged"):
+            look()
+
+
+def test_reading_the_development_part_never_opens_a_test_shard(folder: Path) -> None:
+    (folder / TEST).write_bytes(b"\0" * (folder / TEST).stat().st_size)
+    train, validation = open_dataset(folder).development()
+    assert len(train) == len(validation) == 6
+
+
+@pytest.mark.parametrize("file", [RECORDS, DEVELOPMENT, TEST])
+def test_a_missing_file_is_named(folder: Path, file: str) -> None:
+    (folder / file).unlink()
+    for look in LOOKS:
+        with pytest.raises(DataError, match=f"{file} is missing"):
+            look(folder)
+
+
+@pytest.mark.parametrize("file", [RECORDS, DEVELOPMENT, TEST])
+def test_a_truncated_file_is_named_with_both_sizes(folder: Path, file: str) -> None:
+    size = (folder / file).stat().st_size
+    os.truncate(folder / file, size - 8)
+    for look in LOOKS:
+        with pytest.raises(DataError, match=f"{file} has {size - 8:,} bytes, expected {size:,}"):
+            look(folder)
+
+
+def test_taken_on_trust_a_shards_content_is_not_read(folder: Path) -> None:
+    intact = open_dataset(folder, verify=False)
+    flip_a_byte(folder / DEVELOPMENT)
+    assert open_dataset(folder, verify=False).hash == intact.hash
+
+
+def test_a_shard_of_garbage_is_refused_also_when_taken_on_trust(folder: Path) -> None:
+    (folder / DEVELOPMENT).write_bytes(b"\0" * (folder / DEVELOPMENT).stat().st_size)
+    dataset = open_dataset(folder, verify=False)
+    with pytest.raises(DataError, match=f"{DEVELOPMENT} cannot be read as a shard"):
+        dataset.development()
+
+
+def test_a_newer_manifest_is_refused_with_the_advice_to_update(folder: Path) -> None:
+    change_manifest(folder, lambda values: values.update(format_version=3, novelty=1))
+    for look in LOOKS:
+        with pytest.raises(
+            DataError, match=r"dataset\.json has format version 3, this program reads version 2"
+        ) as caught:
+            look(folder)
+        assert "update ecgsearch" in caught.value.hint
+
+
+def test_an_older_manifest_is_refused_with_the_advice_to_prepare_again(folder: Path) -> None:
+    change_manifest(folder, lambda values: values.update(format_version=1))
+    with pytest.raises(DataError, match="has format version 1, this program reads") as caught:
+        open_dataset(folder)
+    assert "prepare the dataset again" in caught.value.hint
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", "7", "{", "\0", '{"format_version": "2"}'])
+def test_a_manifest_of_something_else_is_named(folder: Path, text: str) -> None:
+    (folder / "dataset.json").write_text(text)
+    with pytest.raises(DataError, match=r"dataset\.json"):
+        open_dataset(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda v: v.update(extra=1), "extra: Unexpected keyword argument"),
+        (lambda v: v["options"].update(extra=1), r"options\.extra: Unexpected keyword argument"),
+        (lambda v: v.pop("rate_hz"), "rate_hz: Field required"),
+        (lambda v: v.update(samples="128"), "samples: Input should be a valid integer"),
+        (lambda v: v["shards"][0].update(rows=1.5), r"shards\.0\.rows"),
+        (lambda v: v["records"].update(rows=5), "they count different records"),
+        (lambda v: v.update(record_count=5), "they count different records"),
+        (lambda v: v.update(patient_count=5), "patient_count is not the number"),
+        (lambda v: v.update(classes=["N", "V", "S"]), "name different classes"),
+        (lambda v: v["splits"].pop("fold-0"), "name different classes, features or splits"),
+        (lambda v: v["shards"][0].update(rows=1), "rows are not its records' segments"),
+        (lambda v: v["shards"][0].update(records=3), "rows are not its records' segments"),
+        (lambda v: v["shards"].pop(), "rows are not its records' segments"),
+        (lambda v: v["shards"].reverse(), "development and test are not in order"),
+        (lambda v: v.update(samples=65), "rows are not its records' segments"),
+        (lambda v: v["splits"]["fixed"]["records"].update(train=3), "are miscounted"),
+        (lambda v: v["splits"]["fold-0"]["patients"].update(test=1), "are miscounted"),
+        (lambda v: v["class_counts"]["test"].update(S=1), "class_counts are not its records'"),
+        (lambda v: v["totals"].update(padded=7), "totals are not its records'"),
+        (lambda v: v.update(duplicates=[["r0", "r1"]]), "duplicates are not its records'"),
+    ],
+)
+def test_a_manifest_that_is_not_whole_or_contradicts_the_table_is_refused(
+    folder: Path, change: Callable[[dict[str, Any]], object], message: str
+) -> None:
+    change_manifest(folder, change)
+    for look in LOOKS:
+        with pytest.raises(DataError, match=rf"dataset\.json.*{message}"):
+            look(folder)
+
+
+def test_a_contradiction_is_found_although_the_files_were_verified_before(folder: Path) -> None:
+    open_dataset(folder)
+    change_manifest(folder, lambda values: values["totals"].update(padded=7))
+    with pytest.raises(DataError, match="totals are not its records'"):
+        open_dataset(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "message"),
+    [
+        ("id", ["r0", "r1", "r2", "r2", "r4", "r5"], "a record is listed twice"),
+        ("split:fixed", [1, 0, 1, 2, 2, 2], "not over the development records"),
+        ("split:fixed", [1, 0, 1, 3, 2, 2], "not over the development records"),
+        ("samples", [64, 64, 64, 32, 64, 64], "rows are not its records' segments"),
+        ("segments", [3, 3, 3, 4, 2, 3], "rows are not its records' segments"),
+        ("shard", [0, 0, 0, 1, 1, 1], "rows are not its records' segments"),
+    ],
+)
+def test_a_table_that_contradicts_the_manifest_is_refused(
+    folder: Path, name: str, values: list[Any], message: str
+) -> None:
+    batch = open_record_table(folder / RECORDS).batch
+    column = pa.array(values, batch.schema.field(name).type)
+    rewrite(folder, RECORDS, with_column(batch, name, column))
+    for look in LOOKS:
+        with pytest.raises(DataError, match=message):
+            look(folder)
+
+
+def test_a_patient_listed_twice_in_the_table_is_found(folder: Path) -> None:
+    batch = open_record_table(folder / RECORDS).batch
+    names = ["p0", "p1", "p2", "p3", "p0", "p5"]
+    column = pa.DictionaryArray.from_arrays(pa.array(range(6), pa.int32()), pa.array(names))
+    rewrite(folder, RECORDS, with_column(batch, "patient", column))
+    with pytest.raises(DataError, match="patient_count is not the number of its patients"):
+        open_dataset(folder)
+
+
+def same_patient(records: list[MadeRecord], *ids: str) -> list[MadeRecord]:
+    return [
+        replace(record, entry=replace(record.entry, patient_id="the-same"))
+        if record.entry.id in ids
+        else record
+        for record in records
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ids", "message"),
+    [
+        (("r0", "r1"), "split 'fixed' has patient the-same in train and validation"),
+        (("r1", "r4"), "split 'fixed' has patient the-same in train and test"),
+        (("r2", "r5", "r4"), "split 'fixed' has patient the-same in validation and test"),
+        (("r1", "r3", "r2"), "split 'fixed' has patient the-same in train and validation"),
+    ],
+)
+def test_a_patient_in_two_parts_is_found_at_load_and_named_with_the_records(
+    tmp_path: Path, ids: tuple[str, ...], message: str
+) -> None:
+    write_dataset(tmp_path, same_patient(make_records(4, 2), *ids))
+    for look in LOOKS:
+        with pytest.raises(DataError, match=message) as caught:
+            look(tmp_path)
+        assert f"(records {', '.join(sorted(ids))})" in str(caught.value)
+    with pytest.raises(DataError, match=message):  # also once all of it was verified
+        open_dataset(tmp_path)
+
+
+def test_a_leak_in_a_fold_alone_is_found(tmp_path: Path) -> None:
+    whole = Split(train=("r0", "r1"), validation=("r2", "r3"), test=("r4", "r5"))
+    torn = Split(train=("r0", "r2"), validation=("r1", "r3"), test=("r4", "r5"))
+    records = same_patient(make_records(4, 2), "r0", "r1")
+    write_dataset(tmp_path, records, splits={"fixed": whole, "fold-0": torn})
+    with pytest.raises(DataError, match="split 'fold-0' has patient the-same in train and valid"):
+        open_dataset(tmp_path)
+
+
+def test_the_message_at_load_is_that_at_preparation(tmp_path: Path) -> None:
+    records = same_patient(make_records(4, 2), "r1", "r4")
+    write_dataset(tmp_path, records)
+    split = Split(train=("r1", "r3"), validation=("r0", "r2"), test=("r4", "r5"))
+    patients = {record.entry.id: record.entry.patient_id for record in records}
+    with pytest.raises(DataError) as prepared:
+        check_split("fixed", split, patients)
+    with pytest.raises(DataError) as loaded:
+        open_dataset(tmp_path)
+    assert str(loaded.value) == f"{tmp_path}: {prepared.value}"
+
+
+def test_a_declared_patient_may_be_on_both_sides_of_the_test_border(tmp_path: Path) -> None:
+    records = same_patient(make_records(4, 2), "r1", "r4")
+    write_dataset(tmp_path / "declared", records, shared_patients=(("r1", "r4"),))
+    open_dataset(tmp_path / "declared")
+    note = "records r1 and r4 are of one patient, and on both sides of the test border"
+    assert note in describe_dataset(tmp_path / "declared")
+    records = same_patient(make_records(4, 2), "r0", "r1")
+    write_dataset(tmp_path / "inner", records, shared_patients=(("r0", "r1"),))
+    with pytest.raises(DataError, match="patient the-same in train and validation"):
+        open_dataset(tmp_path / "inner")
+
+
+def test_an_empty_part_is_found(tmp_path: Path) -> None:
+    split = Split(train=("r0", "r1", "r2", "r3"), validation=(), test=("r4", "r5"))
+    write_dataset(tmp_path, make_records(4, 2), splits={"fixed": split})
+    with pytest.raises(DataError, match="split 'fixed' has no record in its validation part"):
+        open_dataset(tmp_path)
+
+
+def test_statistics_changed_without_contradiction_are_caught_by_the_check(folder: Path) -> None:
+    def change(values: dict[str, Any]) -> None:
+        values["splits"]["fold-0"]["normalisation"]["signal_std_uv"][0] *= 2
+
+    change_manifest(folder, change)
+    open_dataset(folder)
+    with pytest.raises(DataError, match="disagrees with the shards: the normalisation of split"):
+        check_dataset(folder)
+
+
+def spoil_label(batch: pa.RecordBatch) -> pa.RecordBatch:
+    label = batch.column("label").to_numpy().copy()
+    label[0] = (label[0] + 1) % 3
+    return with_column(batch, "label", pa.array(label))
+
+
+def spoil_label_range(batch: pa.RecordBatch) -> pa.RecordBatch:
+    return with_column(batch, "label", pa.array(np.full(batch.num_rows, 3)))
+
+
+def spoil_feature(batch: pa.RecordBatch) -> pa.RecordBatch:
+    return with_column(batch, "age", pa.nulls(batch.num_rows, pa.float32()))
+
+
+def spoil_record(batch: pa.RecordBatch) -> pa.RecordBatch:
+    record = np.sort(batch.column("record").to_numpy() ^ 1)
+    return with_column(batch, "record", pa.array(record))
+
+
+def spoil_valid(batch: pa.RecordBatch) -> pa.RecordBatch:
+    return with_column(batch, "valid_samples", pa.array([65] * batch.num_rows, pa.int32()))
+
+
+def spoil_padding(batch: pa.RecordBatch) -> pa.RecordBatch:
+    return with_column(batch, "valid_samples", pa.array([9] * batch.num_rows, pa.int32()))
+
+
+@pytest.mark.parametrize(
+    ("file", "spoil", "message"),
+    [
+        (DEVELOPMENT, spoil_label, r"record r0, column 'class:N'"),
+        (TEST, spoil_label, r"record r4, column 'class:"),
+        (TEST, spoil_label_range, "column 'label' in row 0"),
+        (DEVELOPMENT, spoil_feature, r"record r\d, column 'missing:age'"),
+        (TEST, lambda batch: batch.slice(1).slice(0, 5), "should be one batch of 6 rows, found 5"),
+        (TEST, lambda batch: batch.drop_columns(["age"]), "of 6 rows, found other columns"),
+        (TEST, spoil_valid, "column 'valid_samples' in row 0"),
+        (TEST, spoil_padding, "row 0 is not 0 beyond its valid samples"),
+    ],
+)
+def test_a_shard_that_says_something_else_than_the_table_is_caught_by_the_check(
+    folder: Path, file: str, spoil: Callable[[pa.RecordBatch], pa.RecordBatch], message: str
+) -> None:
+    rewrite(folder, file, spoil(read_batch(folder / file)))
+    open_dataset(folder)
+    with pytest.raises(DataError, match=rf"{file}.*{message}"):
+        check_dataset(folder)
+
+
+def test_rows_attributed_to_another_record_are_caught_by_the_check(folder: Path) -> None:
+    batch = read_batch(folder / TEST)
+    record = batch.column("record").to_numpy()[::-1].copy()
+    rewrite(folder, TEST, with_column(batch, "record", pa.array(record)))
+    with pytest.raises(DataError, match=f"{TEST} disagrees with {RECORDS}: column 'record'"):
+        check_dataset(folder)
+
+
+def test_labels_of_several_classes_are_checked_too(tmp_path: Path) -> None:
+    write_dataset(tmp_path, make_records(multi_label=True), multi_label=True)
+    check_dataset(tmp_path)
+    batch = read_batch(tmp_path / TEST)
+    values = batch.column("label").flatten().to_numpy().copy()
+    values[4] ^= 1
+    column = pa.FixedSizeListArray.from_arrays(pa.array(values), type=batch.column("label").type)
+    rewrite(tmp_path, TEST, with_column(batch, "label", column))
+    with pytest.raises(DataError, match="record r4, column 'class:S'"):
+        check_dataset(tmp_path)
+
+
+def test_the_check_counts_what_it_went_through(tmp_path: Path) -> None:
+    records = [make_record(n, part="test" if n > 6 else "development") for n in range(9)]
+    write_dataset(tmp_path, records, largest_bytes=2000)
+    check = check_dataset(tmp_path)
+    assert (check.records, check.patients, check.segments) == (9, 9, 27)
+    assert check.shards == len(list(tmp_path.rglob("shards/*.arrow"))) > 3
+    assert str(check).startswith(f"{tmp_path} is sound: 27 segments of 9 records")
