@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
-.PHONY: demo test install lint format types layers unit faults bench clean
+.PHONY: demo test install lint format types layers unit fuzz faults bench clean
 
 demo: install
 	$(BIN)/python examples/demo.py
@@ -42,13 +42,21 @@ format: install
 unit: install
 	$(BIN)/python -m pytest tests/unit tests/contract
 
+# Damaged headers, signals, annotations and tables: only errors that name them may come out.
+fuzz: install
+	$(BIN)/python -m tests.fuzz --inputs 20000 --seed 0
+
 # Kills real processes at many moments; half an hour.
 faults: install
 	$(BIN)/python -m pytest -m faults tests/faults
 
 # What things cost, each beside its peer.
 bench: install
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	$(BIN)/python benchmarks/trial_overhead.py
+	$(BIN)/python benchmarks/data_preparation.py
+	$(BIN)/python benchmarks/data_loading.py
+	$(BIN)/python benchmarks/detection.py
 
 clean:
 	rm -rf $(VENV) demo build dist *.egg-info

@@ -68,20 +68,15 @@ def iter_items(
     bound = in_flight or max(1, 2 * int(read_capacity().cpus // max(cpus, 0.01)))
     waiting = iter(items)
     running: deque[tuple[str, Item, Any]] = deque()
-    try:
-        while True:
-            while len(running) < bound and (following := next(waiting, None)):
-                name, item = following
-                running.append((name, item, task.remote(item)))
-            if not running:
-                return
-            answer = _wait_for(*running[0])
-            running.popleft()  # with the reference goes the result's place in the object store
-            yield answer
-    finally:
-        # Left early, by an error or by Ctrl-C: nobody waits for these any more.
-        for _, _, reference in running:
-            ray.cancel(reference, force=True)
+    while True:
+        while len(running) < bound and (following := next(waiting, None)):
+            name, item = following
+            running.append((name, item, task.remote(item)))
+        if not running:
+            return
+        answer = _wait_for(*running[0])
+        running.popleft()  # with the reference goes the result's place in the object store
+        yield answer
 
 
 def map_items(

@@ -63,6 +63,14 @@ def resolve_path(path: str | Path, *, what: str) -> Path:
     return Path(os.path.normpath(given))
 
 
+def resolve_location(location: str, *, what: str) -> str:
+    """An address (s3://bucket/folder) as it is; anything else is a path, made absolute.
+
+    Raises ClusterError like `home`.
+    """
+    return location if "://" in location else str(resolve_path(location, what=what))
+
+
 _JOB_HINT = (
     "give an absolute path, or submit with "
     f'--runtime-env-json \'{{"env_vars": {{"{HOME_VARIABLE}": "/shared/folder"}}}}\''

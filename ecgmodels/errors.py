@@ -1,16 +1,25 @@
 """What ecgmodels raises when the input, not the program, is wrong."""
 
+_LONGEST = 1000
+
 
 class ECGModelsError(Exception):
     """Base class: `str(error)` says what is wrong, `hint` how to mend it; one line each."""
 
     def __init__(self, message: str, *, hint: str) -> None:
-        super().__init__(message)
-        self.hint = hint
+        super().__init__(_in_one_line(message))
+        self.hint = _in_one_line(hint)
 
     def __reduce__(self) -> tuple[object, ...]:
         # Errors travel between processes; the default would lose the keyword argument.
         return _rebuild, (type(self), str(self), self.hint)
+
+
+def _in_one_line(text: str) -> str:
+    """Return text that a terminal can show: what came out of a damaged file may be anything."""
+    line = " ".join(text.split())
+    shown = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in line)
+    return shown if len(shown) <= _LONGEST else f"{shown[:600]} ... {shown[-395:]}"
 
 
 def _rebuild(kind: type[ECGModelsError], message: str, hint: str) -> ECGModelsError:

@@ -7,9 +7,11 @@ processor's cache.
 
 from __future__ import annotations
 
+import math
 import warnings
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -77,7 +79,10 @@ class HostSignal:
         self._row: npt.NDArray[np.int64] | None = None
         if isinstance(signal_uv, Sharded):
             self.shards = tuple(_tensor(shard) for shard in signal_uv.shards)
-            self._shard, self._row = np.asarray(signal_uv.shard), np.asarray(signal_uv.row)
+            # 16 bits where they suffice: numpy sorts those several times as fast.
+            few = len(self.shards) <= 2**15
+            self._shard = np.asarray(signal_uv.shard, np.int16 if few else np.int32)
+            self._row = np.asarray(signal_uv.row, np.int64)
         else:
             self.shards = (_tensor(signal_uv),)
         first = self.shards[0]
@@ -105,19 +110,18 @@ class HostSignal:
         """
         if self._row is None:
             return torch.index_select(self.shards[0], 0, index, out=out)
-        groups = list(self._groups(index.numpy()))
-        if len(groups) == 1:
-            number, _, rows = groups[0]
-            return self._select(number, rows, out)
+        if not len(index):
+            return out
+        order, rows, shards = self._by_shard(index.numpy())
+        if len(shards) == 1:
+            return self._select(shards[0][0], rows, out)
         # Shard by shard into one stretch, then into the order asked for.
         stretch = (memory or ReusedMemory()).take(out.shape, np.int16)
-        begin = 0
-        for number, _, rows in groups:
-            self._select(number, rows, stretch[begin : begin + len(rows)])
-            begin += len(rows)
-        position = np.empty(len(index), np.int64)
-        position[np.concatenate([places for _, places, _ in groups])] = np.arange(len(index))
-        return torch.index_select(stretch, 0, torch.from_numpy(position), out=out)
+        for number, begin, end in shards:
+            self._select(number, rows[begin:end], stretch[begin:end])
+        place = np.empty_like(order)
+        place[order] = np.arange(len(order))
+        return torch.index_select(stretch, 0, torch.from_numpy(place), out=out)
 
     def normalised(
         self,
@@ -131,32 +135,34 @@ class HostSignal:
         for places, target in zip(index.split(rows), out.split(rows), strict=True):
             raw = memory.take(target.shape, np.int16)
             normaliser.into(self.gather(places, raw, memory), target)
+            del raw
         return out
 
     def read_ahead(self, index: Tensor) -> None:
         """Ask the operating system to read these segments' stretches of the files soon."""
-        for number, _, rows in self._groups(index.numpy()):
-            will_need(self.shards[number].numpy(), rows)
+        _, rows, shards = self._by_shard(index.numpy())
+        for number, begin, end in shards:
+            will_need(self.shards[number].numpy(), rows[begin:end])
 
-    def _groups(
+    def _by_shard(
         self, index: npt.NDArray[np.int64]
-    ) -> Iterator[tuple[int, npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
-        """Yield (shard, places in `index`, rows of the shard) of each shard that is needed."""
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], list[tuple[int, int, int]]]:
+        """Return `index` sorted by shard: its order, the rows, and (shard, begin, end) of each."""
         if self._row is None:
-            yield 0, np.arange(len(index)), index
-            return
-        shard, row = self._shard[index], self._row[index]
+            return np.arange(len(index)), index, [(0, 0, len(index))]
+        shard = self._shard[index]
         order = shard.argsort(kind="stable")
-        for places in np.split(order, np.flatnonzero(np.diff(shard[order])) + 1):
-            if len(places):
-                yield int(shard[places[0]]), places, row[places]
+        shard = shard[order]
+        bounds = [0, *(np.flatnonzero(np.diff(shard)) + 1).tolist(), len(shard)]
+        parts = [(int(shard[begin]), begin, end) for begin, end in pairwise(bounds) if begin < end]
+        return order, self._row[index[order]], parts
 
     def _select(self, number: int, rows: npt.NDArray[np.int64], out: Tensor) -> Tensor:
-        source, rows_there = self.shards[number], torch.from_numpy(rows)
+        source, index = self.shards[number], torch.from_numpy(rows)
         length = source.shape[2]
         if length == out.shape[2]:
-            return torch.index_select(source, 0, rows_there, out=out)
-        out[:, :, :length] = source.index_select(0, rows_there)
+            return torch.index_select(source, 0, index, out=out)
+        out[:, :, :length] = source.index_select(0, index)
         out[:, :, length:] = 0
         return out
 
@@ -177,7 +183,7 @@ class ReusedMemory:
     def take(self, shape: Sequence[int], dtype: npt.DTypeLike) -> Tensor:
         """Return a tensor of undefined content."""
         dtype = np.dtype(dtype)
-        needed = int(np.prod(shape)) * dtype.itemsize
+        needed = math.prod(shape) * dtype.itemsize
         block = self._unused(needed)
         if block is None:
             block = np.empty(needed, np.uint8)

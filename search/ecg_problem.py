@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cluster.resources import Resources
@@ -45,7 +44,7 @@ class ECGProblem:
         """Open the problem on this node.
 
         Args:
-            dataset: absolute path, the same on every node.
+            dataset: absolute path, the same on every node, or an address (s3://bucket/folder).
             dataset_hash: `Dataset.hash` when the study began.
             training: fields of `TrainingConfig` that candidates share, `epochs` among them.
             workers, cpus, gpus: what a trial occupies; the last two are of each worker.
@@ -55,7 +54,7 @@ class ECGProblem:
             StudyError: the dataset is not the one that the study began with.
             ECGModelsError: dataset, split, space or training settings cannot be used.
         """
-        self.dataset = open_dataset(Path(dataset))
+        self.dataset = open_dataset(dataset)
         if self.dataset.hash != dataset_hash:
             raise StudyError(
                 f"{dataset} is not the dataset that the study began with "
@@ -126,5 +125,5 @@ def ecg_problem_spec(dataset: Dataset, **settings: Any) -> ProblemSpec:
     """Describe an `ECGProblem` on an opened dataset, for sending to workers."""
     return ProblemSpec(
         path=PATH,
-        arguments={"dataset": str(dataset.path), "dataset_hash": dataset.hash, **settings},
+        arguments={"dataset": dataset.location, "dataset_hash": dataset.hash, **settings},
     )

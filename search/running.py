@@ -14,7 +14,7 @@ import optuna
 
 from cluster.connect import connect
 from cluster.ledger import require_fit, slots
-from cluster.paths import resolve_path
+from cluster.paths import resolve_location, resolve_path
 from cluster.preflight import check_nodes, require_healthy
 from cluster.resources import Capacity, Resources
 from ecgmodels.data import open_dataset
@@ -70,8 +70,7 @@ def run_study(
         connection = stack.enter_context(connect(address, cpus=cpus))
         show(f"on       {connection.description}")
         if not connection.local:
-            readable = [problem.dataset.path] if isinstance(problem, ECGProblem) else []
-            require_healthy(check_nodes(readable=readable, writable=folder.path))
+            require_healthy(check_nodes(readable=_shared(problem), writable=folder.path))
         for shape in _shapes(problem):
             require_fit(connection.capacity, shape, "a trial")
             show(f"trials   up to {slots(connection.capacity, shape)} at a time, each {shape}")
@@ -99,12 +98,19 @@ def run_study(
         return SearchOutcome(study=study, interrupted=False, reason=done.reason)
 
 
+def _shared(problem: Problem) -> list[Path]:
+    """Return what every node must be able to read; a dataset in an object store is not a folder."""
+    if isinstance(problem, ECGProblem) and "://" not in problem.dataset.location:
+        return [problem.dataset.path]
+    return []
+
+
 def problem_spec(study_file: StudyFile) -> tuple[ProblemSpec, str | None]:
     """Return how workers build the study's problem, and its dataset's hash if it has one."""
     if study_file.problem is not None:
         table = study_file.problem
         return ProblemSpec(path=table.path, arguments=table.arguments), None
-    dataset = open_dataset(resolve_path(study_file.dataset, what="the dataset"))
+    dataset = open_dataset(resolve_location(study_file.dataset, what="the dataset"))
     trials = study_file.trials
     wide = trials.wide
     spec = ecg_problem_spec(

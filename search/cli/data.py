@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from cluster.paths import resolve_path
+from cluster.paths import resolve_location, resolve_path
 from search.cli.lazy_parser import LazyParser
 from search.cli.prepare import add_prepare
 from search.cli.progress_line import ProgressLine
@@ -137,17 +137,12 @@ def _synthesise(options: argparse.Namespace) -> int:
 def _describe(options: argparse.Namespace) -> int:
     from ecgmodels.data import describe_dataset
 
-    print(describe_dataset(_location(options.dataset)))
+    print(describe_dataset(resolve_location(options.dataset, what="the dataset")))
     return 0
 
 
 def _check(options: argparse.Namespace) -> int:
     from ecgmodels.data import check_dataset
 
-    print(check_dataset(_location(options.dataset)))
+    print(check_dataset(resolve_location(options.dataset, what="the dataset")))
     return 0
-
-
-def _location(text: str) -> str | Path:
-    """Return an address as it is, and a path made absolute."""
-    return text if "://" in text else resolve_path(text, what="the dataset")

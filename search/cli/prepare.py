@@ -95,7 +95,10 @@ def _prepare(database: Database, options: argparse.Namespace) -> int:
         with _sigterm_as_ctrl_c():
             return _prepare_or_be_interrupted(database, options)
     except KeyboardInterrupt:
-        print("interrupted; nothing was written", file=sys.stderr)
+        out = resolve_path(options.out, what="the dataset folder")
+        whole = (out / "dataset.json").is_file()
+        outcome = f"{out} is there, and whole" if whole else "nothing was written"
+        print(f"interrupted; {outcome}", file=sys.stderr)
         return INTERRUPTED
 
 
@@ -106,7 +109,7 @@ def _prepare_or_be_interrupted(database: Database, options: argparse.Namespace) 
     out = resolve_path(options.out, what="the dataset folder")
     wanted = PrepareOptions(**chosen(options, _OPTION))
     settings = database.settings(**chosen(options, _SETTING))
-    was_there = out.exists() and any(out.iterdir())
+    was_there = (out / "dataset.json").is_file()
     begun_s = time.perf_counter()
     with ProgressLine("record", sys.stderr) as progress, _mapper(options, source) as mapper:
         prepare(

@@ -22,8 +22,8 @@ from types import MappingProxyType
 
 from ecgmodels.configs import Config
 from ecgmodels.data.databases.base import Database, Recordings, Task, register, require_source
-from ecgmodels.data.recordings.leads import CANONICAL_12, lead_order
 from ecgmodels.data.databases.snomed import CODINGS, Coding
+from ecgmodels.data.recordings.leads import CANONICAL_12, lead_order
 from ecgmodels.data.recordings.records import Record
 from ecgmodels.data.recordings.wfdb_files import read_bytes
 from ecgmodels.data.recordings.wfdb_header import Header, read_header

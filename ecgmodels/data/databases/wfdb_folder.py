@@ -14,6 +14,7 @@ validation and test is the official split.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -121,7 +122,7 @@ class _Recordings(Recordings):
         names: dict[str, str] = {}
         for number, record_id in enumerate(self.record_ids):
             path = self._source / f"{record_id}.hea"
-            if not path.is_file():
+            if not os.path.isfile(path):  # unlike Path's, False for a name that is too long
                 continue  # reading the record reports it by name
             here = {signal.name.casefold(): signal.name for signal in read_header(path).signals}
             common = {key: name for key, name in names.items() if key in here} if names else here

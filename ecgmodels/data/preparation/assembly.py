@@ -71,6 +71,7 @@ def assemble(
         uv_per_unit=1.0,
         classes=options.classes,
         scored_classes=plan.scored,
+        unscored=dict(plan.unscored),
         features=options.features,
         non_causal_features=non_causal_features(options.features),
         patients_known=recordings.patients_known,

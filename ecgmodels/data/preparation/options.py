@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from ecgmodels.configs import Config
-from ecgmodels.data.databases.base import Recordings, Task
 from ecgmodels.data.preparation.option_checks import (
     as_floats,
     check_choice,
@@ -20,6 +19,9 @@ from ecgmodels.data.segmentation.features import (
     features_need_beats,
 )
 from ecgmodels.errors import DataError
+
+if TYPE_CHECKING:
+    from ecgmodels.data.databases.base import Recordings, Task
 
 SegmentKind = Literal["beats", "crops"]
 BeatSource = Literal["annotations", "xqrs", "neurokit"]

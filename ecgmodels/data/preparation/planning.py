@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ecgmodels.data.databases import Recordings
@@ -30,6 +30,8 @@ class Plan:
     patient_of: Mapping[str, str]
     scored: tuple[str, ...]
     """The scored classes among those kept."""
+    unscored: Mapping[str, str]
+    """Class -> why it is not scored, though the task has it so: it is too rare here."""
     failed: tuple[FailedRecord, ...]
     """Records of which not even patient and labels can be read; they are not in the split."""
 
@@ -57,17 +59,22 @@ def plan_records(recordings: Recordings, options: ResolvedOptions) -> Plan:
     if not options.classes:
         patient_of, _, failed = _survey(recordings, count=False)
         split = Split(train=(), validation=(), test=tuple(patient_of))
-        return Plan(split=split, patient_of=patient_of, scored=(), failed=failed)
+        return Plan(split=split, patient_of=patient_of, scored=(), unscored={}, failed=failed)
 
     # To count annotated beats costs as much as to read the signals; labels of records are a table.
     count = options.split == STRATIFIED or recordings.task.labels == "record"
     patient_of, counts, failed = _survey(recordings, count=count)
     if not patient_of:
-        return Plan(split=_NOTHING, patient_of={}, scored=scored, failed=failed)
+        return Plan(split=_NOTHING, patient_of={}, scored=scored, unscored={}, failed=failed)
     assert options.split is not None, "resolve gives labelled recordings a split"
+    unscored: dict[str, str] = {}
     if options.split == STRATIFIED:
         split = stratified_split(
-            counts, patient_of, seed=options.seed, classes=options.classes, scored=scored
+            counts,
+            patient_of,
+            seed=options.seed,
+            classes=options.classes,
+            scored=[label for label in scored if _patients(counts, patient_of, label) >= _PARTS],
         )
     else:
         official = recordings.official_split(options.split)
@@ -75,9 +82,45 @@ def plan_records(recordings: Recordings, options: ResolvedOptions) -> Plan:
     shared = recordings.shared_patients(options.split)
     check_split(options.split, split, patient_of, shared)
     if count:
-        check_classes(options.split, split, counts, scored, hint=LEAVE_OUT)
+        unscored = too_rare(split, counts, patient_of, scored, options.folds)
+        if len(unscored) == len(scored):
+            check_classes(options.split, split, counts, scored, hint=LEAVE_OUT)
+            folds_of(options, split, counts, patient_of, scored)
+        scored = tuple(label for label in scored if label not in unscored)
         folds_of(options, split, counts, patient_of, scored)
-    return Plan(split=split, patient_of=patient_of, scored=scored, failed=failed)
+    return Plan(split=split, patient_of=patient_of, scored=scored, unscored=unscored, failed=failed)
+
+
+def too_rare(
+    split: Split,
+    class_counts: ClassCounts,
+    patient_of: Mapping[str, str],
+    scored: Sequence[str],
+    folds: int,
+) -> dict[str, str]:
+    """Return class -> why it cannot be scored: a part has none of it, or too few are there to fold.
+
+    A mean over classes that a part does not hold would measure their absence.
+    """
+    reasons = {}
+    for label in scored:
+        patients = {
+            part: _patients({record: class_counts[record] for record in records}, patient_of, label)
+            for part, records in split.parts.items()
+        }
+        development = patients["train"] + patients["validation"]
+        lacking = [part for part, count in patients.items() if not count]
+        if len(lacking) == _PARTS:
+            reasons[label] = "no recording has it"
+        elif lacking:
+            reasons[label] = f"none in the {'/'.join(lacking)} part"
+        elif folds and development < folds:
+            reasons[label] = f"{development} patients for {folds} folds"
+    return reasons
+
+
+def _patients(class_counts: ClassCounts, patient_of: Mapping[str, str], label: str) -> int:
+    return len({patient_of[record] for record, of in class_counts.items() if of.get(label)})
 
 
 def folds_of(
@@ -101,6 +144,7 @@ def folds_of(
     )
 
 
+_PARTS = 3
 _NOTHING = Split(train=(), validation=(), test=())
 
 

@@ -112,6 +112,7 @@ def _decode(path: Path, words: NDArray[np.int64]) -> _Marks:
         raise _refusal(path, "it has no end mark")
     if words[ends[0] :].any():
         raise _refusal(path, f"it has an end mark at byte {2 * ends[0]:,}, amid data")
+    _check_owners(path, code, is_word)
     moves_time = is_word & (code < _SKIP)
     unknown = code[moves_time & (code > _LAST_CODE)]
     if len(unknown):
@@ -160,6 +161,15 @@ def _find_payloads(
             notes.append(position)
         is_word[position + 1 : end] = False
     return is_word, skips, np.array(notes, dtype=np.int64)
+
+
+def _check_owners(path: Path, code: NDArray[np.int64], is_word: NDArray[np.bool_]) -> None:
+    """Refuse a number or a note that follows no mark: at the beginning, or after a SKIP."""
+    (position,) = np.nonzero(is_word)
+    before = np.concatenate([[_SKIP], code[position][:-1]])
+    orphans = position[(code[position] > _SKIP) & (before == _SKIP)]
+    if len(orphans):
+        raise _refusal(path, f"the entry at byte {2 * orphans[0]:,} belongs to no mark")
 
 
 def _definitions(

@@ -119,7 +119,7 @@ class HeaderLine:
             known = ", ".join((*FORMATS, *FLAC_BITS))
             self.refuse(f"the format is {parts['format']}, expected one of {known}")
         gain, baseline, unit = _DEFAULT_GAIN, None, "mV"
-        if rest and rest[0] in "+-./(0123456789":
+        if rest:
             calibration, rest = _next_word(rest)
             gain, baseline, unit = self._calibration(calibration)
         numbers, name = self._integers(rest)
@@ -161,13 +161,18 @@ class HeaderLine:
         )
 
     def _integers(self, rest: str) -> tuple[tuple[int, ...], str]:
-        """Parse the whole numbers after the gain; return them and the description."""
+        """Parse the whole numbers after the gain; return them and the description.
+
+        A description may come early, as some write it who leave numbers out: then none is left.
+        """
         numbers: list[int] = []
         for field in ("ADC resolution", "ADC zero", "initial value", "checksum", "block size"):
-            if not rest or rest[0] not in "+-.0123456789":
-                break  # the description begins early: this field and those after it are left out
+            begins_a_number = rest[:1] in tuple("+-.0123456789")
+            if not begins_a_number and not any(map(_INTEGER.fullmatch, rest.split())):
+                break
             word, rest = _next_word(rest)
-            numbers.append(self._integer(word, field, least=-(2**32), most=2**32))
+            least = 0 if field == "ADC resolution" else -(2**32)
+            numbers.append(self._integer(word, field, least=least, most=2**32))
         return tuple(numbers), rest
 
     def _integer(self, text: str, field: str, least: int = -(2**31), most: int = 2**31) -> int:

@@ -62,7 +62,7 @@ def check_dataset(path: str | Path) -> DatasetCheck:
     moments = [_check_shard(dataset, shard) for shard in manifest.shards]
     _check_normalisation(dataset, moments)
     return DatasetCheck(
-        location=str(path),
+        location=files.name,
         hash=dataset.hash,
         records=manifest.record_count,
         patients=manifest.patient_count,
@@ -73,10 +73,10 @@ def check_dataset(path: str | Path) -> DatasetCheck:
 
 
 def _check_normalisation(dataset: Dataset, moments: list[Moments]) -> None:
-    with_segments = dataset.records.segments > 0
+    with_segments, joined = dataset.records.segments > 0, Moments.join(moments)
     for name, split in dataset.manifest.splits.items():
         training = dataset.records.side(name)[with_segments] == SIDES.index("train")
-        if normalisation_over([Moments.join(moments)[training]]) != split.normalisation:
+        if normalisation_over([joined[training]]) != split.normalisation:
             raise DataError(
                 f"{dataset.path / MANIFEST_NAME} disagrees with the shards: "
                 f"the normalisation of split '{name}'",

@@ -135,12 +135,12 @@ class Dataset:
     def _split(self, name: str) -> SplitEntry:
         if not self.classes:
             raise DataError(
-                f"{self.location} holds no labels: there is nothing to train on, only a test part",
+                f"{self.files.name} holds no labels: it has a test part alone, nothing to train on",
                 hint="predict on it, or prepare it with a task that labels it",
             )
         if name not in self.manifest.splits:
             raise DataError(
-                f"{self.location} has no split called '{name}'",
+                f"{self.files.name} has no split called '{name}'",
                 hint=nearest_hint(name, self.manifest.splits),
             )
         return self.manifest.splits[name]
@@ -207,7 +207,7 @@ def open_dataset_in(files: DatasetFiles, location: str) -> Dataset:
     if not memory.recalls(MANIFEST_NAME, evidence):
         check_consistency(manifest, records, files.folder)
         memory.keep({MANIFEST_NAME: evidence})
-    check_splits(records, manifest.shared_patients, location)
+    check_splits(records, manifest.shared_patients, files.name)
     files.check_sizes(manifest.shards)
     dataset = Dataset(
         location=location, manifest=manifest, hash=digest, records=records, files=files

@@ -49,8 +49,8 @@ def describe_dataset(path: str | Path) -> str:
 
 
 def _headline(dataset: Dataset) -> Iterator[str]:
-    manifest, records = dataset.manifest, dataset.records
-    yield f"{manifest.title} {manifest.database_version} ({manifest.database}), {dataset.location}"
+    manifest, records, name = dataset.manifest, dataset.records, dataset.files.name
+    yield f"{manifest.title} {manifest.database_version} ({manifest.database}), {name}"
     split, seed = manifest.options.split, manifest.options.seed
     protocol = f"{split} (seed {seed})" if split == STRATIFIED else split or "none"
     yield f"task: {manifest.task}, split: {protocol}"
@@ -135,6 +135,12 @@ def _labels(manifest: Manifest, records: RecordTable) -> Iterator[str]:
     if manifest.scored_classes == manifest.classes:
         scored = "all"
     yield f"labels: {kind} a segment, scored: {scored}; {_score(manifest.options.score)}"
+    if manifest.unscored:
+        by_reason: dict[str, list[str]] = {}
+        for label, why in manifest.unscored.items():
+            by_reason.setdefault(why, []).append(label)
+        for why, labels in by_reason.items():
+            yield f"  not scored, {why}: {', '.join(labels)}"
     if manifest.multi_label:
         total = sum(records.class_counts(name).astype(np.int64) for name in manifest.classes)
         without = int(records.segments.sum(where=np.asarray(total) == 0, dtype=np.int64))

@@ -13,6 +13,8 @@ from ecgmodels.data.storage.verification import FileEntry, check_checksums, chec
 class DatasetFiles(Protocol):
     """The files of one dataset, and how to be sure of them."""
 
+    name: str
+    """Where the dataset is, as it may be printed."""
     folder: Path
     """On this machine, where the files are once they were required."""
     manifest: Manifest
@@ -44,6 +46,7 @@ class LocalFiles:
 
     def __init__(self, folder: Path, *, verify: bool) -> None:
         """Read the manifest; without `verify`, only sizes are looked at from then on."""
+        self.name = str(folder)
         self.folder = folder
         self.manifest = read_manifest(folder)
         self._verify = verify

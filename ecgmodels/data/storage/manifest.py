@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ FORMAT_VERSION = 2
 MANIFEST_NAME = "dataset.json"
 
 AGAIN = "delete the folder and prepare the dataset again"
+_FILE_NAME = re.compile(r"records\.arrow|shards/(development|test)-[0-9]{5,}\.arrow")
 _STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
@@ -115,6 +117,8 @@ class Manifest:
     classes: tuple[str, ...]
     """Empty where nothing is labelled: then all records are in the test part."""
     scored_classes: tuple[str, ...]
+    unscored: dict[str, str]
+    """Class that the task scores -> why it is not scored here: it is too rare."""
     features: tuple[str, ...]
     non_causal_features: tuple[str, ...]
     """Features that need what comes later: not to be had from a live signal in time."""
@@ -203,6 +207,10 @@ def parse_manifest(content: bytes, name: str) -> Manifest:
     except DataError as error:  # the options' own checks
         raise DataError(f"{name}, options: {error}", hint=AGAIN) from error
     _check_options(values["options"], manifest, name)
+    for file in (manifest.records.file, *(shard.file for shard in manifest.shards)):
+        # A manifest from elsewhere must not make this program write or read elsewhere.
+        if not _FILE_NAME.fullmatch(file):
+            raise DataError(f"{name} names the file '{file}'", hint=AGAIN)
     return manifest
 
 

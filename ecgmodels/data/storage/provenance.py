@@ -11,7 +11,7 @@ from pathlib import Path
 from ecgmodels.data.storage.shards import sync_to_disk
 
 PROVENANCE_NAME = "provenance.json"
-_PACKAGES = ("ecgsearch", "numpy", "scipy", "pyarrow", "wfdb")
+_PACKAGES = ("ecgsearch", "numpy", "scipy", "pyarrow", "wfdb", "neurokit2")
 
 
 def write_provenance(folder: Path, command: str) -> None:

@@ -117,9 +117,12 @@ def _signal(
         np.arange(len(signal), dtype=np.int64)[chosen]
         for signal, chosen in zip(signals, rows, strict=True)
     ]
+    shards = tuple(signals)
+    if max(signal.shape[2] for signal in signals) < samples:
+        # A shard without rows says how long the dataset's segments are.
+        shards += (np.empty((0, signals[0].shape[1], samples), dtype=np.int16),)
     return ShardedSignal(
-        shards=tuple(signals),
+        shards=shards,
         shard=np.repeat(np.arange(len(own), dtype=np.int32), [len(some) for some in own]),
         row=np.concatenate(own),
-        samples=samples,
     )

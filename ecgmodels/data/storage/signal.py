@@ -14,28 +14,26 @@ class ShardedSignal:
     """int16 [segment, lead, time] over shards.
 
     Indexing gives what an array would: a view where the segments asked for lie next to each other
-    in one shard of full length, else a copy. Shards may differ in length: what is shorter than
-    `samples` is filled with 0 at its end.
+    in one shard of full length, else a copy. Shards may differ in length: what is shorter than the
+    longest is filled with 0 at its end.
 
     shards: each int16 [row, lead, time of this shard], usually memory-mapped.
     shard: int32 [segment], the shard that a segment lies in.
     row: int64 [segment], its row there.
-    samples: of the whole, a lead and segment; None takes those of the longest shard.
     """
 
     shards: tuple[NDArray[np.int16], ...]
     shard: NDArray[np.int32]
     row: NDArray[np.int64]
-    samples: int | None = None
 
     def __len__(self) -> int:
         return len(self.row)
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """(segments, leads, samples)"""
-        samples = self.samples or max(shard.shape[2] for shard in self.shards)
-        return len(self), self.shards[0].shape[1], samples
+        """(segments, leads, samples of the longest shard)"""
+        longest = max(shard.shape[2] for shard in self.shards)
+        return len(self), self.shards[0].shape[1], longest
 
     @property
     def ndim(self) -> int:

@@ -200,6 +200,7 @@ def write_dataset(
         uv_per_unit=1.0,
         classes=tuple(classes),
         scored_classes=tuple(classes),
+        unscored={},
         features=tuple(features),
         non_causal_features=tuple(name for name in features if name == "rr_next_s"),
         patients_known=True,

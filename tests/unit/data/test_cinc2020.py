@@ -17,8 +17,8 @@ from scipy.io import loadmat
 
 from ecgmodels.data.databases import open_recordings
 from ecgmodels.data.databases.cinc2020 import CinC2020Settings, diagnoses
-from ecgmodels.data.recordings.leads import CANONICAL_12
 from ecgmodels.data.databases.snomed import CODINGS, NAMES, SCORED
+from ecgmodels.data.recordings.leads import CANONICAL_12
 from ecgmodels.errors import DataError
 
 REPOSITORY = Path(__file__).parents[3]

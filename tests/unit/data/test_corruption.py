@@ -175,6 +175,8 @@ def test_a_manifest_of_something_else_is_named(folder: Path, text: str) -> None:
         (lambda v: v.pop("rate_hz"), "rate_hz: Field required"),
         (lambda v: v.update(samples="128"), "samples: Input should be a valid integer"),
         (lambda v: v["shards"][0].update(rows=1.5), r"shards\.0\.rows"),
+        (lambda v: v["shards"][0].update(file="../../x"), r"names the file '\.\./\.\./x'"),
+        (lambda v: v["records"].update(file="/etc/passwd"), "names the file '/etc/passwd'"),
         (lambda v: v["records"].update(rows=5), "they count different records"),
         (lambda v: v.update(record_count=5), "they count different records"),
         (lambda v: v.update(patient_count=5), "patient_count is not the number"),

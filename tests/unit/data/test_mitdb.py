@@ -1,4 +1,4 @@
-"""The prepared MIT-BIH dataset against counts taken from wfdb's annotations here, from scratch."""
+"""MIT-BIH, opened and prepared, against counts taken from wfdb's annotations here, from scratch."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ import pytest
 import wfdb
 
 from ecgmodels.data import (
-    DATABASES,
     PrepareOptions,
+    Recordings,
     check_dataset,
     describe_dataset,
     open_dataset,
     prepare,
 )
-from ecgmodels.data.segmentation.features import compute_features
+from ecgmodels.data.databases import open_recordings
+from ecgmodels.data.segmentation.features import FeatureContext, compute_features
 from ecgmodels.errors import DataError
 
 # de Chazal et al. 2004, tables I and II, written down here independently of the package.
@@ -40,6 +41,11 @@ S_RICH = {"118", "124", "201", "207", "209", "220", "223"}  # at least 30 of DS1
 
 
 @pytest.fixture(scope="module")
+def opened(mitdb_source: Path) -> Recordings:
+    return open_recordings("mitdb", mitdb_source)
+
+
+@pytest.fixture(scope="module")
 def annotated(mitdb_source: Path) -> dict[str, Counter[str]]:
     records = (mitdb_source / "RECORDS").read_text().split()
     return {
@@ -52,22 +58,61 @@ def annotated(mitdb_source: Path) -> dict[str, Counter[str]]:
     }
 
 
-def test_every_record_but_the_four_paced_ones_is_in_the_dataset(
-    mitdb_dataset: Path, annotated: dict[str, Counter[str]]
+def test_the_paced_records_are_excluded_and_no_other(
+    opened: Recordings, annotated: dict[str, Counter[str]]
 ) -> None:
-    manifest = open_dataset(mitdb_dataset).manifest
     assert len(annotated) == 48
-    assert {record.id for record in manifest.records} == set(annotated) - PACED
-    assert set(manifest.excluded) == PACED
-    assert all("paced" in reason for reason in manifest.excluded.values())
+    assert set(opened.record_ids) == set(annotated) - PACED
+    assert set(opened.excluded) == PACED
+    assert all("paced" in reason for reason in opened.excluded.values())
+
+
+@pytest.mark.parametrize(
+    ("task", "moved", "expected"),
+    [
+        ("de-chazal", "", {"N": 90_125, "S": 2_781, "V": 7_009, "F": 803, "Q": 15}),
+        ("de-chazal-5", "", {"N": 90_125, "S": 2_781, "V": 7_009, "F": 803, "Q": 15}),
+        # Escape beats: 16 atrial (e), 229 nodal (j), none supraventricular (n) in the database.
+        ("wfdb", "ejn", {"N": 89_880, "S": 3_026, "V": 7_009, "F": 803, "Q": 15}),
+        ("wfdb-5", "ejn", {"N": 89_880, "S": 3_026, "V": 7_009, "F": 803, "Q": 15}),
+    ],
+)
+def test_each_mapping_counts_its_own_classes(
+    mitdb_source: Path, task: str, moved: str, expected: dict[str, int]
+) -> None:
+    recordings = open_recordings("mitdb", mitdb_source, task)
+    counts: Counter[str] = Counter()
+    codes: Counter[str] = Counter()
+    for record in recordings.record_ids:
+        counts.update(recordings.class_counts(record))
+        codes.update(wfdb.rdann(str(mitdb_source / record), "atr").symbol)
+    assert dict(counts) == expected
+    assert expected["S"] == sum(codes[code] for code in "AaJS" + moved)
+    assert recordings.task.default_classes == tuple("NSVFQ" if task.endswith("5") else "NSVF")
+
+
+def test_all_48_records_have_the_published_counts(annotated: dict[str, Counter[str]]) -> None:
+    total = sum(annotated.values(), Counter[str]())
+    assert total == {"N": 90_631, "S": 2_781, "V": 7_236, "F": 803, "Q": 8_043}
+
+
+def test_counts_before_reading_are_those_of_the_annotations(
+    opened: Recordings, annotated: dict[str, Counter[str]]
+) -> None:
+    for record in opened.record_ids:
+        assert opened.class_counts(record) == annotated[record], record
 
 
 def test_each_record_has_as_many_segments_of_each_class_as_annotated_beats(
     mitdb_dataset: Path, annotated: dict[str, Counter[str]]
 ) -> None:
-    for record in open_dataset(mitdb_dataset).manifest.records:
+    dataset = open_dataset(mitdb_dataset)
+    assert dataset.classes == ("N", "S", "V", "F")
+    assert set(dataset.records.ids.tolist()) == set(annotated) - PACED
+    assert set(dataset.manifest.excluded) == PACED
+    for record in dataset.records:
         beats = annotated[record.id]
-        assert record.classes == {name: beats[name] for name in "NSVF"}, record.id
+        assert record.class_counts == tuple(beats[name] for name in "NSVF"), record.id
         assert sum(record.rejected.values()) == beats["Q"], record.id
 
 
@@ -119,35 +164,40 @@ def test_201_and_202_are_one_patient_and_the_manifest_says_so(mitdb_dataset: Pat
     assert "201 and 202 are of one patient" in describe_dataset(mitdb_dataset)
 
 
-def test_the_strict_split_shares_no_patient(mitdb_source: Path) -> None:
-    database = DATABASES["mitdb"]
-    split = database.fixed_split(database.record_ids(mitdb_source), "de-chazal-strict")
+def test_the_strict_split_shares_no_patient(opened: Recordings) -> None:
+    split = opened.official_split("de-chazal-strict")
     assert "202" in split.train
     assert len(split.test) == 21
     patients = {
-        part: {database.patient_of(record) for record in records}
+        part: {opened.patient_of(record) for record in records}
         for part, records in split.parts.items()
     }
     assert not patients["test"] & (patients["train"] | patients["validation"])
-    assert database.shared_patients("de-chazal-strict") == ()
+    assert opened.shared_patients("de-chazal-strict") == ()
+    assert opened.shared_patients("de-chazal") == (("201", "202"),)
 
 
-def test_114_which_stores_v5_first_is_read_mlii_first(mitdb_source: Path) -> None:
+def test_114_which_stores_v5_first_is_read_mlii_first(
+    opened: Recordings, mitdb_source: Path
+) -> None:
     stored = wfdb.rdrecord(str(mitdb_source / "114"))
-    record = DATABASES["mitdb"].read(mitdb_source, "114")
+    record = opened.read("114")
     assert stored.sig_name == ["V5", "MLII"]
     assert record.leads == ("MLII", "V5")
     np.testing.assert_array_equal(record.signal_mv, stored.p_signal.T[::-1])
 
 
-def test_the_manifest_keeps_the_second_leads_name_and_the_patients(mitdb_dataset: Path) -> None:
-    records = {record.id: record for record in open_dataset(mitdb_dataset).manifest.records}
+def test_the_dataset_keeps_the_second_leads_name_and_the_patients(mitdb_dataset: Path) -> None:
+    dataset = open_dataset(mitdb_dataset)
+    records = {record.id: record for record in dataset.records}
     assert records["100"].leads == ("MLII", "V5")
     assert records["103"].leads == ("MLII", "V2")
     assert records["124"].leads == ("MLII", "V4")
     assert (records["100"].age, records["100"].sex) == (69.0, "male")
     assert (records["103"].age, records["103"].sex) == (None, "male")  # the header says -1
-    assert records["103"].missing["age"] == records["103"].segments
+    missing = dict(zip(dataset.features, records["103"].missing, strict=True))
+    assert missing["age"] == records["103"].segments > 0
+    assert missing["sex"] == 0
 
 
 def test_rr_intervals_span_beats_whose_class_is_left_out(
@@ -171,9 +221,13 @@ def test_rr_intervals_span_beats_whose_class_is_left_out(
     np.testing.assert_allclose(rr_previous_s[1:], expected, rtol=1e-6)
 
 
-def test_rr_ratio_marks_the_premature_beats_of_record_209(mitdb_source: Path) -> None:
-    record = DATABASES["mitdb"].read(mitdb_source, "209")
-    ratio = compute_features(record, ["rr_ratio"])[:, 0]
+def test_rr_ratio_marks_the_premature_beats_of_record_209(opened: Recordings) -> None:
+    record = opened.read("209")
+    assert record.beats is not None
+    around = FeatureContext(
+        record=record, beats=record.beats, start=record.beats.sample, stop=record.beats.sample + 1
+    )
+    ratio = compute_features(around, ["rr_ratio"])[:, 0]
     assert np.isnan(ratio[:2]).all()
     # Many of its 383 come in runs, whose short intervals are in the mean: not all are far below 1.
     assert np.nanmedian(ratio[record.beats.symbol == "A"]) < 0.9
@@ -201,7 +255,7 @@ def test_normalisation_comes_from_the_training_records_alone(mitdb_dataset: Path
     for split in ("fixed", "fold-2"):
         train = dataset.development(split)[0]
         normalisation = dataset.normalisation(split)
-        signal = train.signal_uv.astype(np.float64)
+        signal = np.asarray(train.signal_uv, dtype=np.float64)
         np.testing.assert_allclose(normalisation.signal_mean_uv, signal.mean(axis=(0, 2)))
         np.testing.assert_allclose(normalisation.signal_std_uv, signal.std(axis=(0, 2)))
         features = train.features.astype(np.float64)
@@ -211,8 +265,9 @@ def test_normalisation_comes_from_the_training_records_alone(mitdb_dataset: Path
 
 def test_the_train_part_of_the_fixed_split_is_read_without_a_copy(mitdb_dataset: Path) -> None:
     train, validation = open_dataset(mitdb_dataset).development()
-    assert not train.signal_uv.flags.writeable
-    assert not validation.signal_uv.flags.writeable
+    for part in train, validation:
+        assert not part.signal_uv[:10].flags.owndata
+        assert not part.signal_uv[:10].flags.writeable
 
 
 def test_the_whole_dataset_is_sound(mitdb_dataset: Path) -> None:
@@ -235,7 +290,8 @@ def test_a_missing_record_is_named(mitdb_source: Path, tmp_path: Path) -> None:
 def test_the_manifest_is_readable_json_with_the_options_written_out(mitdb_dataset: Path) -> None:
     values = json.loads((mitdb_dataset / "dataset.json").read_text())
     assert values["options"]["leads"] == ["MLII", "second"]
-    assert values["options"]["mapping"] == "de-chazal"
+    assert values["options"]["task"] == "de-chazal"
+    assert values["options"]["split"] == "de-chazal"
     assert values["scored_classes"] == ["N", "S", "V"]
     assert values["non_causal_features"] == ["rr_next_s"]
     assert values["database_version"] == "1.0.0"

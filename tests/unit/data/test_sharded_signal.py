@@ -62,11 +62,9 @@ def test_neighbours_in_one_shard_are_a_view() -> None:
     np.testing.assert_array_equal(signal[1:], shard[1:4])
 
 
-def test_shards_shorter_than_the_dataset_are_filled_with_zeros() -> None:
-    shard = np.ones((2, 1, 3), dtype=np.int16)
-    signal = ShardedSignal(
-        shards=(shard,), shard=np.zeros(2, np.int32), row=np.arange(2), samples=5
-    )
+def test_a_shard_without_rows_says_how_long_segments_are() -> None:
+    shard, longest = np.ones((2, 1, 3), dtype=np.int16), np.empty((0, 1, 5), dtype=np.int16)
+    signal = ShardedSignal(shards=(shard, longest), shard=np.zeros(2, np.int32), row=np.arange(2))
     assert signal.shape == (2, 1, 5)
     assert signal[:].tolist() == [[[1, 1, 1, 0, 0]]] * 2
 

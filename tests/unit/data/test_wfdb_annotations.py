@@ -155,6 +155,8 @@ def test_a_comment_at_the_start_that_defines_nothing_is_kept(tmp_path: Path) -> 
         (words(word(1, 9), word(63, 4), 1, 0), "the entry at byte 2 runs past the end"),
         (words(word(1, 9), word(63, 256), *[0] * 200), "the entry at byte 2 has 256 bytes of text"),
         (words(word(1, 9), word(50, 9), END), "code 50, which the format does not have"),
+        (words(word(61, 4), word(1, 9), END), "the entry at byte 0 belongs to no mark"),
+        (words(word(1, 9), *skip(5), word(63, 2), 1, END), "entry at byte 8 belongs to no mark"),
         (words(*skip(-5), word(1, 2), END), "marks samples -3 to -3"),
     ],
 )
