@@ -131,8 +131,7 @@ class DeviceSegments:
         Close it when no more are wanted: a thread may be at work.
 
         Several are gathered at once where they are small, and where that saves time, ahead of
-        their use (see `ecgmodels.loading`). A batch is valid as long as it is held, but its memory
-        is used again after that: take a copy to keep a NumPy view of it without the tensor.
+        their use (see `ecgmodels.loading`).
 
         Args:
             indices: on any device; several, or a matrix int64 [step, segment in batch].
@@ -141,7 +140,8 @@ class DeviceSegments:
         if isinstance(indices, Tensor):
             sizes, order = [indices.shape[1]] * len(indices), indices.reshape(-1)
         else:
-            sizes, order = [len(index) for index in indices], torch.cat(list(indices))
+            sizes = [len(index) for index in indices]
+            order = torch.cat(list(indices)) if sizes else torch.empty(0, dtype=torch.int64)
         if not len(order):
             return
         together = max(1, PIECE_SAMPLES // max(1, self.segment_samples * max(sizes)))

@@ -25,8 +25,8 @@ processes themselves and for what else is cached."""
 BLOCK_BYTES = 2**20
 """A block's: long enough for a disk to read at full speed."""
 
-WINDOW_BYTES = 2**28
-"""A window's: with 256 blocks from all over the data, batches are mixed well."""
+WINDOW_BYTES = 2**27
+"""A window's: with 128 blocks from all over the data, batches are mixed well."""
 
 _JOINED_BYTES = 2**18
 """Stretches nearer to each other than this are read as one."""

@@ -21,6 +21,8 @@ from ecgmodels.data import Manifest, check_dataset, describe_dataset, open_datas
 from ecgmodels.errors import DataError
 from tests.unit.data.made_datasets import make_records, write_dataset
 
+from .driver import Home
+
 RECORDS = "records.arrow"
 DEVELOPMENT = "shards/development-00000.arrow"
 TEST = "shards/test-00000.arrow"
@@ -326,3 +328,28 @@ def test_a_newer_manifest_on_the_store_is_refused(store: Store, manifest: Manife
     store.change("dataset.json", lambda text: text.replace(b'"format_version": 2', newer))
     with pytest.raises(DataError, match=rf"{store.address}/dataset\.json has format version 3"):
         open_dataset(store.address)
+
+
+@pytest.mark.slow
+def test_a_study_searches_and_retrains_on_a_dataset_in_the_store(
+    store: Store, ecg_home: Home
+) -> None:
+    store.upload(ecg_home.path / "data" / "ecg")
+    names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_ENDPOINT_URL_S3")
+    env = {name: os.environ[name] for name in (*names, "ECGSEARCH_CACHE")}
+    home = Home(path=ecg_home.path, env={**ecg_home.env, **env})
+    (home.path / "remote.toml").write_text(
+        f'name = "remote"\ndataset = "{store.address}"\n'
+        'space = {ranges = {base = ["tiny"], phi = [-3.0, -2.0]}}\n'
+        "budget = {candidates = 2, epochs = 2}\n"
+        "training = {batch_size = 32, segments_per_epoch = 64}\n"
+    )
+    searched = home.run("run", "remote.toml", "--cpus", "2")
+    assert searched.returncode == 0, searched.stdout + searched.stderr
+    fetched = store.downloads()
+    assert fetched.count(DEVELOPMENT) == 1  # once a node, whatever the number of trials
+    assert TEST not in fetched
+    retrained = home.run("retrain", "studies/remote", "--cpus", "2")
+    assert retrained.returncode == 0, retrained.stdout + retrained.stderr
+    assert "test (" in retrained.stdout
+    assert store.downloads().count(TEST) == 1
