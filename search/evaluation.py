@@ -2,53 +2,91 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ecgmodels import EfficientECG, classification_metrics, confusion_matrix, predict
+import numpy as np
+import numpy.typing as npt
+
+from ecgmodels import EfficientECG, confusion_matrix, predict
 from ecgmodels.data import Dataset, Normalisation, Segments
+from ecgmodels.metrics import metrics_of
+from ecgmodels.scoring import Score, scored
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """Metrics and confusion matrix of one part."""
+    """Metrics of one part, and the confusion matrix where a segment has one class."""
 
     part: str
     classes: tuple[str, ...]
+    score: Score
+    """What is counted: segments, or records by the mean or maximum of their segments."""
+    segments: int
+    counted: int
+    """Segments or records."""
+    counts: tuple[int, ...]
+    """[class]: so many of them have it."""
     metrics: Mapping[str, float]
-    confusion: tuple[tuple[int, ...], ...]
-    """[true class][predicted class], segments."""
+    confusion: tuple[tuple[int, ...], ...] | None
+    """[true class][predicted class], counted; None for multi-label."""
 
     def to_dict(self) -> dict[str, Any]:
         return {
             "part": self.part,
             "classes": list(self.classes),
+            "score": self.score,
+            "segments": self.segments,
+            "counted": self.counted,
+            "counts": dict(zip(self.classes, self.counts, strict=True)),
             "metrics": dict(self.metrics),
-            "confusion": [list(row) for row in self.confusion],
-        }
+        } | ({"confusion": [list(row) for row in self.confusion]} if self.confusion else {})
 
     def to_text(self) -> str:
-        """Return a table: a row a class, then the means, then the confusion matrix."""
-        lines = [
-            f"{self.part} ({sum(map(sum, self.confusion)):,} segments)",
-            f"  {'class':<8}{'segments':>10}{'sensitivity':>13}{'pos. pred.':>12}{'F1':>8}",
-        ]
-        for name, row in zip(self.classes, self.confusion, strict=True):
-            values = [
-                self.metrics[f"{metric}_{name}"]
-                for metric in ("sensitivity", "positive_predictivity", "f1")
-            ]
-            lines.append(
-                f"  {name:<8}{sum(row):>10,}{values[0]:>13.4f}{values[1]:>12.4f}{values[2]:>8.4f}"
+        """Return a table: a row a class, then the means, then the confusion matrix if any."""
+        lines = [f"{self.part} ({self._what_was_counted()})", *self._class_rows()]
+        means = ("mean_f1", "macro_f1", "micro_f1", "exact_match", "macro_auc")
+        if self.confusion is not None:
+            means = ("mean_f1", "macro_f1", "balanced_accuracy", "accuracy", "macro_auc")
+        line = "  " + "  ".join(f"{name} {self.metrics[name]:.4f}" for name in means)
+        if self.confusion is None:
+            line += f" over {self.metrics['auc_classes']:.0f} of {len(self.classes)} classes"
+        return "\n".join([*lines, line, *self._confusion_rows()])
+
+    def _what_was_counted(self) -> str:
+        if self.score == "segment":
+            return f"{self.segments:,} segments"
+        how = {"mean": "mean", "max": "maximum"}[self.score]
+        return f"{self.counted:,} records, each the {how} over its segments, {self.segments:,} in all"
+
+    def _class_rows(self) -> list[str]:
+        width = max(8, *(len(name) + 1 for name in self.classes))
+        unit = "segments" if self.score == "segment" else "records"
+        columns = {"sensitivity": 13, "positive_predictivity": 12, "f1": 8}
+        header = f"  {'class':<{width}}{unit:>10}{'sensitivity':>13}{'pos. pred.':>12}{'F1':>8}"
+        if self.confusion is None:
+            columns["auc"] = 8
+            header += f"{'AUC':>8}"
+        rows = [header]
+        for name, count in zip(self.classes, self.counts, strict=True):
+            cells = "".join(
+                f"{self.metrics[f'{metric}_{name}']:>{cell}.4f}" for metric, cell in columns.items()
             )
-        means = ("mean_f1", "macro_f1", "balanced_accuracy", "accuracy", "macro_auc")
-        lines.append("  " + "  ".join(f"{name} {self.metrics[name]:.4f}" for name in means))
-        lines.append("  confusion (rows: true, columns: predicted)")
-        lines.append("  " + " " * 8 + "".join(f"{name:>9}" for name in self.classes))
+            if self.confusion is None and not 0 < count < self.counted:
+                cells = cells[:-8] + f"{'-':>8}"  # without both kinds there is no curve
+            rows.append(f"  {name:<{width}}{count:>10,}{cells}")
+        return rows
+
+    def _confusion_rows(self) -> list[str]:
+        if self.confusion is None:
+            return []
+        width = max(8, *(len(name) + 1 for name in self.classes))
+        rows = ["  confusion (rows: true, columns: predicted)"]
+        rows.append("  " + " " * width + "".join(f"{name:>9}" for name in self.classes))
         for name, row in zip(self.classes, self.confusion, strict=True):
-            lines.append(f"  {name:<8}" + "".join(f"{count:>9,}" for count in row))
-        return "\n".join(lines)
+            rows.append(f"  {name:<{width}}" + "".join(f"{count:>9,}" for count in row))
+        return rows
 
 
 def evaluate(
@@ -59,15 +97,64 @@ def evaluate(
     *,
     part: str,
 ) -> Evaluation:
-    """Predict every segment and compare with its label."""
-    probabilities = predict(model, segments, normalisation, feature_names=dataset.features)
-    metrics = classification_metrics(
-        segments.label, probabilities, dataset.classes, dataset.scored_classes
+    """Predict every segment and compare with its label, or that of the record it is part of.
+
+    Raises:
+        ConfigError: the dataset scores records, and the segments of one differ in their labels.
+    """
+    probabilities = predict(
+        model,
+        segments,
+        normalisation,
+        feature_names=dataset.features,
+        multi_label=dataset.multi_label,
     )
-    confusion: Sequence[Sequence[int]] = confusion_matrix(segments.label, probabilities).tolist()
-    return Evaluation(
+    return evaluation_of(
+        probabilities,
+        segments.label,
+        segments.record,
         part=part,
         classes=dataset.classes,
-        metrics=metrics,
-        confusion=tuple(tuple(row) for row in confusion),
+        scored_classes=dataset.scored_classes,
+        score=dataset.score,
+    )
+
+
+def evaluation_of(
+    probabilities: npt.NDArray[np.float32],
+    label: npt.NDArray[Any],
+    record: npt.NDArray[np.int32],
+    *,
+    part: str,
+    classes: tuple[str, ...],
+    scored_classes: tuple[str, ...],
+    score: Score,
+) -> Evaluation:
+    """Compare probabilities with labels.
+
+    Args:
+        probabilities: float32 [segment, class].
+        label: int64 [segment], or uint8 [segment, class].
+        record: int32 [segment].
+
+    Raises:
+        ConfigError: records are scored, and the segments of one differ in their labels.
+    """
+    labels, scores = scored(label, probabilities, record, score)
+    confusion = None
+    if labels.ndim == 1:
+        counts = np.bincount(labels, minlength=len(classes))
+        matrix: list[list[int]] = confusion_matrix(labels, scores).tolist()
+        confusion = tuple(tuple(row) for row in matrix)
+    else:
+        counts = labels.sum(axis=0, dtype=np.int64)
+    return Evaluation(
+        part=part,
+        classes=classes,
+        score=score,
+        segments=len(probabilities),
+        counted=len(labels),
+        counts=tuple(counts.tolist()),
+        metrics=metrics_of(labels, scores, classes, scored_classes),
+        confusion=confusion,
     )

@@ -78,6 +78,9 @@ def _fill_fetch(parser: argparse.ArgumentParser) -> None:
         metavar="PATTERN",
         help='further files, such as "records500/*" of ptbxl (repeats)',
     )
+    parser.add_argument(
+        "--index-url", metavar="URL", help="a mirror of https://physionet.org/files/ to ask instead"
+    )
     parser.set_defaults(run=_fetch)
 
 
@@ -99,10 +102,16 @@ def _fill_with_dataset(parser: argparse.ArgumentParser, run: Any) -> None:
 
 def _databases(options: argparse.Namespace) -> int:
     from ecgmodels.data import DATABASES
+    from ecgmodels.data.databases.fetch import OPEN_DATABASES
 
     for name, database in sorted(DATABASES.items()):
         print(f"{name:<14}{database.title} ({database.version})")
         print(f"{'':<14}tasks: {', '.join(database.tasks)}")
+        if own := list(database.settings().to_dict()):
+            flags = ", ".join(f"--{field.replace('_', '-')}" for field in own)
+            print(f"{'':<14}options of its own: {flags}")
+        if name in OPEN_DATABASES:
+            print(f"{'':<14}get it with `ecgsearch data fetch {name} --out DIR`")
     return 0
 
 
@@ -111,7 +120,13 @@ def _fetch(options: argparse.Namespace) -> int:
 
     out = resolve_path(options.out, what="the recordings")
     with ProgressLine("file", sys.stderr) as progress:
-        fetched = fetch(options.name, out, include=options.include, progress=progress)
+        fetched = fetch(
+            options.name,
+            out,
+            include=options.include,
+            progress=progress,
+            index_url=options.index_url,
+        )
     print(
         f"{fetched.files} files of {options.name} in {fetched.folder}, {fetched.downloaded} of "
         "them downloaded now, all verified"

@@ -1,5 +1,6 @@
 """What a user gets wrong: two lines on what and how to mend it, and nothing half-written."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -30,17 +31,30 @@ def _cut_short(recordings: Path) -> str:
     return "s003a"
 
 
+PREPARE = (
+    *("data", "prepare", "synthetic", "--source", "recordings", "--out", "ecg"),
+    *("--processes", "1"),
+)
+
+
 @pytest.mark.parametrize("spoil", [_without_signal, _cut_short])
-def test_a_recording_that_is_missing_or_cut_short_is_named_and_no_dataset_is_written(
+def test_a_recording_that_is_missing_or_cut_short_is_named_and_the_others_are_prepared(
+    home: Home, recordings: Path, spoil: Callable[[Path], str]
+):
+    record = spoil(recordings)
+    ended = home.run(*PREPARE)
+    assert ended.returncode == 0, ended.stderr
+    assert "1 of 10 records failed:" in ended.stdout
+    assert record in json.loads((home.path / "ecg" / "dataset.json").read_text())["failed"]
+
+
+@pytest.mark.parametrize("spoil", [_without_signal, _cut_short])
+def test_with_strict_such_a_recording_is_an_error_and_no_dataset_is_written(
     home: Home, recordings: Path, spoil: Callable[[Path], str]
 ):
     record = spoil(recordings)
     before = files_under(home.path)
-    ended = home.run(
-        *("data", "prepare", "synthetic", "--source", "recordings", "--out", "ecg"),
-        *("--processes", "1"),
-    )
-    assert_two_lines(ended, record)
+    assert_two_lines(home.run(*PREPARE, "--strict"), record)
     assert files_under(home.path) == before
 
 

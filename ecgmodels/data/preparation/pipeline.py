@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from ecgmodels.configs import Config
 from ecgmodels.data.databases import Database, find_database, open_recordings
@@ -91,7 +92,7 @@ def prepare(
         plan = plan_records(recordings, resolved)
         for failed in plan.failed:
             listener.hear(failed)
-        job = Job(database=database, source=source, settings=own, options=resolved)
+        job = Job(database=database, source=source, settings=own, options=resolved, run=uuid4().hex)
         with (
             staging_folder(out) as staging,
             closing(prepare_records(job, plan.order, mapper)) as outcomes,

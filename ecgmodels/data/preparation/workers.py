@@ -35,6 +35,8 @@ class Job:
     source: Path
     settings: Config
     options: ResolvedOptions
+    run: str
+    """Tells one preparation from the next: tables may have changed in between."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -73,7 +75,7 @@ def prepare_group(job: Job, group: Group) -> list[Outcome]:
 def prepare_record(job: Job, record_id: str) -> Outcome:
     """Read and segment one record; what is wrong with it is an outcome like another."""
     try:
-        recordings = _opened(job.database, job.source, job.options.task, job.settings)
+        recordings = _opened(job.run, job.database, job.source, job.options.task, job.settings)
         return _prepare(recordings, record_id, job.options)
     except DataError as error:
         return FailedRecord(id=record_id, error=error)
@@ -91,9 +93,9 @@ def prepare_record(job: Job, record_id: str) -> Outcome:
         raise
 
 
-@lru_cache(maxsize=4)
-def _opened(database: str, source: Path, task: str, settings: Config) -> Recordings:
-    """Open a database once a worker: its tables are read when they are first needed."""
+@lru_cache(maxsize=1)
+def _opened(run: str, database: str, source: Path, task: str, settings: Config) -> Recordings:
+    """Open a database once a worker and run: its tables are read when they are first needed."""
     return open_recordings(database, source, task, settings)
 
 
@@ -147,7 +149,7 @@ def _count_classes(segments: RecordSegments, classes: int) -> tuple[int, ...]:
 
 def _detect_beats(record: Record, options: ResolvedOptions) -> Beats | None:
     """Return the beats that a detector finds, where the options ask for one."""
-    if options.beats in (None, "annotations"):
+    if options.beats is None or options.beats == "annotations":
         return None
     from ecgmodels.data.recordings.detection import detect_beats
 

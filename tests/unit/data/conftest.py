@@ -4,20 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from ecgmodels.data import (
-    Beats,
-    Manifest,
-    PrepareOptions,
-    Record,
-    prepare,
-    write_synthetic_recordings,
-)
+from ecgmodels.data import Manifest, PrepareOptions, prepare, write_synthetic_recordings
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -69,27 +60,3 @@ def dataset_folder(prepared_once: tuple[Path, Manifest], tmp_path: Path) -> Path
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("ECGSEARCH_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
-
-
-@pytest.fixture
-def make_record() -> Callable[..., Record]:
-    """Build a record of 10 s with a beat each second; keywords replace what a test is about."""
-
-    def build(**replaced: object) -> Record:
-        rate_hz = replaced.get("rate_hz", 100.0)
-        assert isinstance(rate_hz, float)
-        noise = np.random.default_rng(0).normal(0, 0.2, (1, round(10 * rate_hz)))
-        beats = (np.arange(10) * rate_hz + rate_hz / 2).astype(np.int64)
-        values: dict[str, object] = {
-            "id": "r1",
-            "patient_id": "p1",
-            "signal_mv": noise,
-            "rate_hz": rate_hz,
-            "leads": ("MLII",),
-            "age": 60.0,
-            "sex": "female",
-            "beats": Beats(sample=beats, symbol=np.array(["N"] * 10)),
-        }
-        return Record(**(values | replaced))  # type: ignore[arg-type]
-
-    return build

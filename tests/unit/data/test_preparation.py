@@ -109,9 +109,6 @@ def made(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
             def open(self, source: Path, task_name: str, settings: Config) -> Recordings:
                 return Made(spoil, task)
 
-        from ecgmodels.data.preparation.workers import _opened
-
-        _opened.cache_clear()
         monkeypatch.setitem(DATABASES, "made", MadeDatabase())
 
     return register
@@ -170,6 +167,21 @@ def test_a_stratified_split_follows_the_seed_and_nothing_else(
     counts = manifests[0].class_counts["test"]
     assert abs(counts["A"] - 0.15 * 64 * 2) <= 6  # two crops a record of 12 s
     assert abs(counts["B"] - 0.15 * 32 * 2) <= 4
+
+
+def test_labels_that_were_corrected_meanwhile_are_read_anew(
+    many_source: Path, tmp_path: Path
+) -> None:
+    source = Path(shutil.copytree(many_source, tmp_path / "source"))
+    before = prepare("wfdb-folder", source, tmp_path / "a", PrepareOptions(), processes=1)
+    table = source / "records.csv"
+    table.write_text(table.read_text().replace("m01,P0,A", "m01,P0,B"))
+    after = prepare("wfdb-folder", source, tmp_path / "b", PrepareOptions(), processes=1)
+    totals = [
+        sum(counts["B"] for counts in manifest.class_counts.values())
+        for manifest in (before, after)
+    ]
+    assert totals == [64, 66]  # two crops a record
 
 
 def test_the_generated_beats_are_the_datasets_segments(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from ecgmodels.scoring import Score
 from ecgmodels.training import TrainingData
 
 CLASSES = ("N", "S", "V")
@@ -61,10 +63,58 @@ def make_data(train: int, validation: int, samples: int = 64) -> TrainingData:
     )
 
 
+def make_several(train: int, validation: int, samples: int = 64) -> TrainingData:
+    """Multi-label: a segment is the sum of the waves of its classes; some have none."""
+
+    def part(segments: int, seed: int) -> Waves:
+        random = np.random.default_rng(seed)
+        label = random.integers(2, size=(segments, len(CLASSES)), dtype=np.uint8)
+        turns = 2 * np.pi * np.arange(3, 3 * len(CLASSES) + 1, 3) / samples
+        phase = random.uniform(0, 2 * np.pi, (segments, 2, 1, len(CLASSES)))
+        waves = 500 * np.sin(np.arange(samples)[:, None] * turns + phase)
+        signal_uv = (waves * label[:, None, None]).sum(axis=3)
+        plain = make_waves(segments, samples, seed)
+        noise = random.normal(0, 50, signal_uv.shape)
+        return dataclasses.replace(
+            plain, signal_uv=(signal_uv + noise).astype(np.int16), label=label
+        )
+
+    return dataclasses.replace(
+        make_data(train, validation, samples),
+        train=part(train, seed=1),
+        validation=part(validation, seed=2),
+        multi_label=True,
+    )
+
+
+def in_records(data: TrainingData, score: Score) -> TrainingData:
+    """Count records: every third segment of a validation class begins a new one."""
+    label = data.validation.label
+    record = np.zeros(len(label), np.int32)
+    for number in range(len(CLASSES)):
+        of_class = label == number
+        record[of_class] = 1000 * number + np.arange(of_class.sum()) // 3
+    return dataclasses.replace(
+        data, validation=dataclasses.replace(data.validation, record=record), score=score
+    )
+
+
 @pytest.fixture
 def waves() -> Callable[..., TrainingData]:
     """`waves(train, validation, samples=64)`: two leads, three classes, features age and sex."""
     return make_data
+
+
+@pytest.fixture
+def several() -> Callable[..., TrainingData]:
+    """`several(train, validation, samples=64)`: as `waves`, but multi-label."""
+    return make_several
+
+
+@pytest.fixture
+def records() -> Callable[..., TrainingData]:
+    """`records(data, score)`: the same data with metrics that count records."""
+    return in_records
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -15,16 +15,19 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 
+import torch
 import torch.distributed as dist
-from conftest import make_data
+from conftest import in_records, make_data
 
 from ecgmodels import EfficientECGConfig, TrainingConfig, TrainingError, fit
+from ecgmodels.distributed import Ranks
 
 MODEL = EfficientECGConfig(leads=2, samples=64, classes=3, base="tiny", dropout=0.0)
 TRAINING = TrainingConfig(
     epochs=3, batch_size=32, learning_rate=0.005, ema_decay=0.9, class_weighting="balanced"
 )
-DATA = make_data(151, 21)  # no whole batches; no equal shares of validation
+# No whole batches; no equal shares of validation, and records that reach into both of them.
+DATA = in_records(make_data(151, 21), "mean")
 
 
 def main(folder: Path, rank: int, world_size: int) -> None:
@@ -53,8 +56,10 @@ def main(folder: Path, rank: int, world_size: int) -> None:
         next(start(checkpoint=checkpoint if rank == 0 else folder / "elsewhere.ckpt"))
     except TrainingError as error:
         refusal = str(error)
+    ranks, device = Ranks(rank=rank, world_size=world_size), torch.device("cpu")
+    some, none = ranks.any(rank == 1, device), ranks.any(False, device)
     dist.destroy_process_group()
-    print(json.dumps({"epochs": epochs, "refusal": refusal}))
+    print(json.dumps({"epochs": epochs, "refusal": refusal, "any": [some, none]}))
 
 
 if __name__ == "__main__":

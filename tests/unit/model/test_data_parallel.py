@@ -18,10 +18,11 @@ from ecgmodels import (
     TrainingData,
     classification_metrics,
     fit,
-    predict,
     read_history,
     read_model,
 )
+from ecgmodels.prediction import predict_records
+from ecgmodels.scoring import record_labels
 
 HERE = Path(__file__).parent
 Rank = dict[str, Any]
@@ -62,13 +63,20 @@ def test_every_rank_reports_the_same_metrics(ranks: list[Rank]) -> None:
 
 
 def test_metrics_equal_one_ranks_evaluation_of_the_same_weights(
-    ranks: list[Rank], folder: Path, waves: Callable[..., TrainingData]
+    ranks: list[Rank],
+    folder: Path,
+    waves: Callable[..., TrainingData],
+    records: Callable[..., TrainingData],
 ) -> None:
-    data = waves(151, 21)
+    data = records(waves(151, 21), "mean")
     model = read_model(folder / "trial.ckpt")
-    probabilities = predict(model, data.validation, data.normalisation)
+    scores = predict_records(model, data.validation, data.normalisation, how="mean")
+    assert len(scores.record) < len(data.validation.label)
     alone = classification_metrics(
-        data.validation.label, probabilities, data.classes, data.scored_classes
+        record_labels(data.validation.label, data.validation.record),
+        scores.probabilities,
+        data.classes,
+        data.scored_classes,
     )
     together = ranks[0]["epochs"][-1]["metrics"]
     assert {name: together[name] for name in alone} == pytest.approx(alone, abs=1e-6)
@@ -92,3 +100,7 @@ def test_two_ranks_that_were_interrupted_learn_nearly_what_one_does(
 def test_ranks_that_start_from_different_epochs_stop_rather_than_hang(ranks: list[Rank]) -> None:
     for rank in ranks:
         assert rank["refusal"] == "workers differ in the epoch they go on from: 3, 0"
+
+
+def test_what_holds_on_one_rank_is_known_to_all(ranks: list[Rank]) -> None:
+    assert [rank["any"] for rank in ranks] == [[True, False]] * 2

@@ -56,7 +56,7 @@ def test_f1_is_averaged_over_the_scored_classes(metrics: dict[str, float]) -> No
 def test_accuracies_are_over_segments_and_over_classes_that_occur(
     metrics: dict[str, float],
 ) -> None:
-    assert metrics["accuracy"] == pytest.approx(5 / 7)
+    assert metrics["accuracy"] == metrics["micro_f1"] == pytest.approx(5 / 7)
     assert metrics["balanced_accuracy"] == pytest.approx((3 / 4 + 1 / 2 + 1) / 3)
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import dataclasses
 import math
 import warnings
@@ -24,7 +25,11 @@ from ecgmodels import (
 )
 from ecgmodels.augmentation import augment
 from ecgmodels.batches import to_device
+from ecgmodels.distributed import Ranks
+from ecgmodels.learner import Learner
+from ecgmodels.loading import Placement
 from ecgmodels.optimisation import class_weights, learning_rate
+from ecgmodels.paging import Window
 
 Waves = Callable[..., TrainingData]
 
@@ -321,6 +326,48 @@ def test_missing_features_are_told_from_known_ones(waves: Waves) -> None:
     was_known = ~np.isnan(data.validation.features[:, 0])
     assert (np.abs(known - missing).max(axis=1) > 1e-7)[was_known].all()
     np.testing.assert_allclose(known[~was_known], missing[~was_known], atol=1e-6)
+
+
+@pytest.mark.parametrize("place", ["mapped", "resident", "streamed"])
+def test_padding_stays_exactly_0_under_every_augmentation(waves: Waves, place: Placement) -> None:
+    data = waves(32, 16)
+    short = dataclasses.replace(data.train, valid_samples=np.full(32, 40, np.int32))
+    on_device = to_device(
+        short,
+        data.normalisation,
+        names=data.features,
+        wanted=MODEL.features,
+        device=torch.device("cpu"),
+        place=place,
+    )
+    learner = Learner(
+        MODEL, EVERY_OPTION, on_device, seed=0, ranks=Ranks(), device=torch.device("cpu")
+    )
+    seen: list[torch.Tensor] = []
+    learner.model.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    learner.train_epoch(1)
+    assert len(seen) == 3
+    for signal in seen:
+        assert (signal[:, :, 40:] == 0).all()
+        assert (signal[:, :, :30] != 0).any(dim=2).all()
+
+
+def test_windows_change_the_order_and_survive_a_checkpoint(waves: Waves) -> None:
+    data = waves(64, 16)
+    device = torch.device("cpu")
+    on_device = to_device(data.train, data.normalisation, names=(), wanted=(), device=device)
+    model = EfficientECGConfig(leads=2, samples=64, classes=3, base="tiny", width=0.5)
+
+    def learner(window: Window | None) -> Learner:
+        return Learner(model, PLAIN, on_device, seed=0, ranks=Ranks(), device=device, window=window)
+
+    windowed = learner(Window(block=4, blocks=2))
+    losses = [windowed.train_epoch(1)["train_loss"]]
+    other = learner(None)
+    assert other.train_epoch(1)["train_loss"] != losses[0]
+    other.load_state(copy.deepcopy(windowed.state()))
+    assert other.window == Window(block=4, blocks=2)
+    assert other.train_epoch(2) == windowed.train_epoch(2)
 
 
 def test_training_reads_a_memory_mapped_signal_without_a_copy(waves: Waves, tmp_path: Path) -> None:

@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -223,6 +228,44 @@ def test_mistakes_are_two_lines(
     told = refused("data", *arguments)
     assert error in told[0]
     assert fix in told[1]
+
+
+@pytest.fixture
+def mirror(tmp_path: Path) -> Iterator[str]:
+    """The address of a server with a very small MIT-BIH database."""
+    folder = tmp_path / "mirror" / "mitdb" / "1.0.0"
+    folder.mkdir(parents=True)
+    for name in ("RECORDS", "100.hea", "100.dat", "100.atr"):
+        (folder / name).write_text(f"content of {name}\n")
+    sums = [
+        f"{hashlib.sha256(path.read_bytes()).hexdigest()} {path.name}\n"
+        for path in folder.iterdir()
+    ]
+    (folder / "SHA256SUMS.txt").write_text("".join(sums))
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *arguments: Any) -> None:
+            pass
+
+    handler = partial(Quiet, directory=str(tmp_path / "mirror"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/"
+        server.shutdown()
+        thread.join()
+
+
+def test_what_was_fetched_is_counted_and_is_not_fetched_again(
+    mirror: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "mitdb"
+    command = ["data", "fetch", "mitdb", "--out", str(out), "--index-url", mirror]
+    assert main(command) == 0
+    assert "4 files of mitdb" in capsys.readouterr().out
+    assert (out / "100.dat").read_text() == "content of 100.dat\n"
+    assert main(command) == 0
+    assert "0 of them downloaded now" in capsys.readouterr().out
 
 
 def test_an_address_goes_through_as_it_is(refused: Callable[..., tuple[str, str]]) -> None:
