@@ -19,7 +19,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ecgmodels.paging import will_need
+from ecgmodels.paging import bring_in
 
 PIECE_SAMPLES = 2**19
 """Samples gathered at once: 1 MiB of int16 and 2 MiB of float32. Small batches are put together to
@@ -88,6 +88,7 @@ class HostSignal:
         first = self.shards[0]
         segments = len(first) if self._row is None else len(self._row)
         self.shape = (segments, first.shape[1], max(shard.shape[2] for shard in self.shards))
+        """(segments, leads, samples of the longest shard)"""
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -138,11 +139,11 @@ class HostSignal:
             del raw
         return out
 
-    def read_ahead(self, index: Tensor) -> None:
-        """Ask the operating system to read these segments' stretches of the files soon."""
+    def bring_in(self, index: Tensor) -> None:
+        """Read these segments' stretches of the files into the page cache."""
         _, rows, shards = self._by_shard(index.numpy())
         for number, begin, end in shards:
-            will_need(self.shards[number].numpy(), rows[begin:end])
+            bring_in(self.shards[number].numpy(), rows[begin:end])
 
     def _by_shard(
         self, index: npt.NDArray[np.int64]
@@ -151,10 +152,12 @@ class HostSignal:
         if self._row is None:
             return np.arange(len(index)), index, [(0, 0, len(index))]
         shard = self._shard[index]
+        if (shard == shard[0]).all():
+            return np.arange(len(index)), self._row[index], [(int(shard[0]), 0, len(index))]
         order = shard.argsort(kind="stable")
         shard = shard[order]
         bounds = [0, *(np.flatnonzero(np.diff(shard)) + 1).tolist(), len(shard)]
-        parts = [(int(shard[begin]), begin, end) for begin, end in pairwise(bounds) if begin < end]
+        parts = [(int(shard[begin]), begin, end) for begin, end in pairwise(bounds)]
         return order, self._row[index[order]], parts
 
     def _select(self, number: int, rows: npt.NDArray[np.int64], out: Tensor) -> Tensor:

@@ -94,11 +94,8 @@ class MappedSignal:
 
     def stream(self, pieces: Sequence[Tensor], read_ahead: int) -> Signals:
         memory = ReusedMemory()
-        if not read_ahead:
-            return (self._normalised(piece, memory) for piece in pieces)
-        # A thread, so that learning goes on while the disk is waited for.
-        announced = _announced(self.host, pieces, read_ahead)
-        return ahead((self._normalised(piece, memory) for piece in announced), _PIECES_AHEAD)
+        here = _brought_in(self.host, pieces, read_ahead)
+        return (self._normalised(piece, memory) for piece in here)
 
     def _normalised(self, index: Tensor, memory: ReusedMemory) -> Tensor:
         out = memory.take((len(index), *self.host.shape[1:]), np.float32)
@@ -142,8 +139,8 @@ class StreamedSignal:
         return self.normaliser(self._gathered(index).to(self._device))
 
     def stream(self, pieces: Sequence[Tensor], read_ahead: int) -> Signals:
-        announced = _announced(self._host, pieces, read_ahead)
-        with closing(ahead(map(self._sent, announced), _PIECES_AHEAD)) as sent:
+        here = _brought_in(self._host, pieces, read_ahead)
+        with closing(ahead(map(self._sent, here), _PIECES_AHEAD)) as sent:
             for raw, arrival in sent:
                 if arrival is not None:
                     present = torch.cuda.current_stream(self._device)
@@ -168,16 +165,19 @@ class StreamedSignal:
             return raw.to(self._device, non_blocking=True), self._copying.record_event()
 
 
-def _announced(signal: HostSignal, pieces: Sequence[Tensor], read_ahead: int) -> Iterator[Tensor]:
-    """Yield `pieces`, having told the disk of the next `read_ahead` segments in good time."""
+def _brought_in(signal: HostSignal, pieces: Sequence[Tensor], read_ahead: int) -> Iterator[Tensor]:
+    """Yield `pieces`, whose segments a thread of its own reads from the disk in their turn.
+
+    It is `read_ahead` segments ahead, and reads as many at a time, neighbours together.
+    """
     if not read_ahead:
-        yield from pieces
-        return
-    order = torch.cat(list(pieces))
-    told = position = 0
-    for piece in pieces:
-        while told < min(position + len(piece) + read_ahead, len(order)):
-            signal.read_ahead(order[told : told + read_ahead])
-            told += read_ahead
-        position += len(piece)
-        yield piece
+        return iter(pieces)
+    together = max(1, read_ahead // max(map(len, pieces)))
+
+    def read() -> Iterator[Tensor]:
+        for begin in range(0, len(pieces), together):
+            group = pieces[begin : begin + together]
+            signal.bring_in(torch.cat(list(group)))
+            yield from group
+
+    return ahead(read(), together)

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from cluster.resources import Resources
 from ecgmodels import cost
+from ecgmodels.configs import nearest_hint
 from ecgmodels.data import Dataset, open_dataset
 from search.errors import StudyError
 from search.problem import Context, ProblemSpec
+from search.study_file import CLASS_METRICS, ONE_CLASS_ONLY, SEVERAL_CLASSES_ONLY, StudyFile
 from spaces import Candidate, DataShape, Trial, build_space
 
 if TYPE_CHECKING:
@@ -108,6 +110,30 @@ class ECGProblem:
         from ecgmodels.training import TrainingData
 
         return TrainingData.of(self.dataset, self.split)
+
+
+def require_measured(study_file: StudyFile, dataset: Dataset) -> None:
+    """Check that training on the dataset measures each objective.
+
+    Raises:
+        StudyError: an objective is of the other kind of labels, or of a class that is not there.
+    """
+    others = ONE_CLASS_ONLY if dataset.multi_label else SEVERAL_CLASSES_ONLY
+    kind = "several classes" if dataset.multi_label else "one class"
+    for table in study_file.objectives:
+        metric = table.metric
+        if metric.startswith(others):
+            raise StudyError(
+                f"objectives: '{metric}' is not measured on {dataset.location}, whose segments "
+                f"have {kind}",
+                hint="mean_f1, macro_f1, micro_f1 and macro_auc are measured on every dataset",
+            )
+        prefix = next((prefix for prefix in CLASS_METRICS if metric.startswith(prefix)), None)
+        if prefix is not None and metric.removeprefix(prefix) not in dataset.classes:
+            raise StudyError(
+                f"objectives: '{metric}' names no class of {dataset.location}",
+                hint=nearest_hint(metric, [prefix + name for name in dataset.classes]),
+            )
 
 
 def data_shape(dataset: Dataset) -> DataShape:

@@ -58,7 +58,9 @@ class Evaluation:
         if self.score == "segment":
             return f"{self.segments:,} segments"
         how = {"mean": "mean", "max": "maximum"}[self.score]
-        return f"{self.counted:,} records, each the {how} over its segments, {self.segments:,} in all"
+        return (
+            f"{self.counted:,} records, each the {how} over its segments, {self.segments:,} in all"
+        )
 
     def _class_rows(self) -> list[str]:
         width = max(8, *(len(name) + 1 for name in self.classes))

@@ -19,7 +19,7 @@ from cluster.preflight import check_nodes, require_healthy
 from cluster.resources import Capacity, Resources
 from ecgmodels.data import open_dataset
 from search.conductor import Conductor, Plan
-from search.ecg_problem import ECGProblem, ecg_problem_spec
+from search.ecg_problem import ECGProblem, ecg_problem_spec, require_measured
 from search.engine import Done, Goal
 from search.halving import ParetoHalving
 from search.problem import Problem, ProblemSpec
@@ -111,6 +111,7 @@ def problem_spec(study_file: StudyFile) -> tuple[ProblemSpec, str | None]:
         table = study_file.problem
         return ProblemSpec(path=table.path, arguments=table.arguments), None
     dataset = open_dataset(resolve_location(study_file.dataset, what="the dataset"))
+    require_measured(study_file, dataset)
     trials = study_file.trials
     wide = trials.wide
     spec = ecg_problem_spec(

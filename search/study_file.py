@@ -45,10 +45,14 @@ ECG_COSTS = ("parameters", "macs")
 
 # What an epoch of EfficientECG measures (ecgmodels.metrics, ecgmodels.training.Epoch).
 ECG_METRICS = (
-    *("mean_f1", "macro_f1", "balanced_accuracy", "accuracy", "macro_auc"),
-    *("validation_loss", "train_loss"),
+    *("mean_f1", "macro_f1", "micro_f1", "macro_auc", "validation_loss", "train_loss"),
+    *("balanced_accuracy", "accuracy", "exact_match"),
 )
-CLASS_METRICS = ("sensitivity_", "positive_predictivity_", "f1_")  # and the name of a class
+CLASS_METRICS = ("sensitivity_", "positive_predictivity_", "f1_", "auc_")  # and a class's name
+
+# Which of them one dataset has depends on its labels: one class a segment, or several.
+ONE_CLASS_ONLY = ("balanced_accuracy", "accuracy")
+SEVERAL_CLASSES_ONLY = ("exact_match", "auc_")
 
 # What may differ when a study goes on: where it and its data are kept, on what it runs, how far and
 # by whose proposals. (That the dataset is the same one is checked by its hash.)

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -67,16 +68,11 @@ def detect_beats(record: Record, detector: Detector = DEFAULT_DETECTOR) -> Beats
             `LOWEST_RATE_HZ`.
     """
     find = _find_detector(detector)
-    if not record.rate_hz >= LOWEST_RATE_HZ:
-        raise DataError(
-            f"record {record.id} is sampled at {record.rate_hz:g} Hz, expected at least "
-            f"{LOWEST_RATE_HZ:g} Hz to find beats in",
-            hint="correct the rate in the record's header, or leave the record out",
-        )
+    check_rate(record)
     if record.signal_mv.shape[1] < SHORTEST_S * record.rate_hz or not len(record.leads):
         return _beats(np.zeros(0, dtype=np.int64))
 
-    signal_mv, gap = _bridge(record)
+    signal_mv, gap = bridge_leads(record.signal_mv, record.rate_hz)
     band_hz = (_QRS_BAND_HZ[0], min(_QRS_BAND_HZ[1], 0.45 * record.rate_hz))
     qrs = bandpass(signal_mv, record.rate_hz, band_hz)
     ratio = Fraction(_DETECTION_HZ / record.rate_hz).limit_denominator(1000)
@@ -96,6 +92,37 @@ def detect_beats(record: Record, detector: Detector = DEFAULT_DETECTOR) -> Beats
     beats, lead_of_beat = _combine(leads, windows)
     sample = np.minimum(np.rint(beats / float(ratio)).astype(np.int64), qrs.shape[1] - 1)
     return _beats(_snap(np.where(gap, 0.0, np.abs(qrs)), sample, lead_of_beat, record.rate_hz))
+
+
+def check_rate(record: Record) -> None:
+    """Raise DataError where the rate is below `LOWEST_RATE_HZ`."""
+    if not record.rate_hz >= LOWEST_RATE_HZ:
+        raise DataError(
+            f"record {record.id} is sampled at {record.rate_hz:g} Hz, expected at least "
+            f"{LOWEST_RATE_HZ:g} Hz to find beats in",
+            hint="correct the rate in the record's header, or leave the record out",
+        )
+
+
+def bridge_leads(
+    signal_mv: NDArray[np.float64], rate_hz: float
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return the signal with straight lines over invalid samples, and where gaps are long.
+
+    float64 and bool, both [lead, time]; the bool is False where a gap is up to
+    `_LONGEST_BRIDGE_S`. Unlike `segmentation.gaps`, each lead is judged by itself.
+    """
+    invalid = ~np.isfinite(signal_mv)
+    if not invalid.any():
+        return signal_mv, invalid
+    bridged = signal_mv.copy()
+    time = np.arange(signal_mv.shape[1])
+    for lead, missing in zip(bridged, invalid, strict=True):
+        valid = ~missing
+        lead[missing] = np.interp(time[missing], time[valid], lead[valid]) if valid.any() else 0.0
+    # Opening leaves only the runs that are at least as long as the structuring element.
+    shortest = int(_LONGEST_BRIDGE_S * rate_hz) + 1
+    return bridged, ndimage.binary_opening(invalid, np.ones((1, shortest)))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -131,7 +158,7 @@ def _examine(
     for beat in beats.tolist():
         background[max(0, beat - _samples(_APART_S)) : beat + _samples(_APART_S)] = False
     margin = np.zeros(len(windows) - 1)
-    for window, (start, stop) in enumerate(zip(windows[:-1], windows[1:], strict=True)):
+    for window, (start, stop) in enumerate(pairwise(windows.tolist())):
         here = beats[np.searchsorted(beats, start) : np.searchsorted(beats, stop)]
         between = height[start:stop][background[start:stop]]
         if len(here) and len(between):
@@ -188,25 +215,6 @@ def _snap(
     peak = np.take_along_axis(around, heights.argmax(axis=1)[:, None], axis=1)[:, 0]
     peak = peak[heights.max(axis=1, initial=0.0) > 0]  # it is 0 in gaps
     return _not_too_close(np.sort(peak), round(_REFRACTORY_S * rate_hz))
-
-
-def _bridge(record: Record) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Return the signal with straight lines over invalid samples, and where gaps are long.
-
-    float64 and bool, both [lead, time]; the bool is False where a gap is up to
-    `_LONGEST_BRIDGE_S`.
-    """
-    invalid = ~np.isfinite(record.signal_mv)
-    if not invalid.any():
-        return record.signal_mv, invalid
-    signal_mv = record.signal_mv.copy()
-    time = np.arange(signal_mv.shape[1])
-    for lead, missing in zip(signal_mv, invalid, strict=True):
-        valid = ~missing
-        lead[missing] = np.interp(time[missing], time[valid], lead[valid]) if valid.any() else 0.0
-    # Opening leaves only the runs that are longer than the structuring element.
-    longest = int(_LONGEST_BRIDGE_S * record.rate_hz)
-    return signal_mv, ndimage.binary_opening(invalid, np.ones((1, longest + 1)))
 
 
 def _windows(samples: int) -> NDArray[np.int64]:

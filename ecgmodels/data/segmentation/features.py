@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,12 +30,14 @@ LEAST_BEATS = 3
 class PWaves:
     """The P wave before each beat of a record.
 
-    present: bool [beat].
+    present: bool [beat]; False where it is not known.
+    known: bool [beat], False where it cannot be told: at the record's ends, in gaps.
     pr_interval_s: float64 [beat], seconds from the beginning of the P wave to that of the QRS
-        complex; NaN where it is unknown.
+        complex; NaN where there is none, or it is not known.
     """
 
     present: NDArray[np.bool_]
+    known: NDArray[np.bool_]
     pr_interval_s: NDArray[np.float64]
 
 
@@ -124,6 +126,27 @@ def rr_sd_s(context: FeatureContext) -> NDArray[np.float64]:
     return np.array([rr.std(ddof=1) if len(rr) else np.nan for rr in _rr_s(context)])
 
 
+def p_wave(context: FeatureContext) -> NDArray[np.float64]:
+    """1 where a P wave goes before the beat, 0 where none does. Not causal: neighbours decide."""
+    waves = _p_waves(context)
+    return np.where(waves.known, waves.present.astype(np.float64), np.nan)
+
+
+def pr_interval_s(context: FeatureContext) -> NDArray[np.float64]:
+    """Seconds from the beginning of the P wave to that of the QRS complex. Not causal."""
+    return _p_waves(context).pr_interval_s
+
+
+def p_wave_share(context: FeatureContext) -> NDArray[np.float64]:
+    """Share of the crop's beats with a P wave, of those where it can be told."""
+    return _over_beats(context, p_wave(context), np.mean)
+
+
+def median_pr_interval_s(context: FeatureContext) -> NDArray[np.float64]:
+    """Median PR interval of the crop's beats, seconds; unknown where none has a P wave."""
+    return _over_beats(context, pr_interval_s(context), np.median)
+
+
 FEATURES: dict[str, Feature] = {
     feature.name: feature
     for feature in (
@@ -138,6 +161,20 @@ FEATURES: dict[str, Feature] = {
             name="heart_rate_bpm", causal=True, per="crop", needs="beats", compute=heart_rate_bpm
         ),
         Feature(name="rr_sd_s", causal=True, per="crop", needs="beats", compute=rr_sd_s),
+        Feature(name="p_wave", causal=False, per="beat", needs="p_waves", compute=p_wave),
+        Feature(
+            name="pr_interval_s", causal=False, per="beat", needs="p_waves", compute=pr_interval_s
+        ),
+        Feature(
+            name="p_wave_share", causal=False, per="crop", needs="p_waves", compute=p_wave_share
+        ),
+        Feature(
+            name="median_pr_interval_s",
+            causal=False,
+            per="crop",
+            needs="p_waves",
+            compute=median_pr_interval_s,
+        ),
     )
 }
 
@@ -222,6 +259,24 @@ def _beats(context: FeatureContext) -> Beats:
     if context.beats is None:
         raise ValueError("a feature of beats was asked for without beats")
     return context.beats
+
+
+def _p_waves(context: FeatureContext) -> PWaves:
+    if context.p_waves is None:
+        raise ValueError("a feature of P waves was asked for without P waves")
+    return context.p_waves
+
+
+def _over_beats(
+    context: FeatureContext,
+    values: NDArray[np.float64],
+    summary: Callable[[NDArray[np.float64]], np.floating[Any]],
+) -> NDArray[np.float64]:
+    """Return `summary` of the known values, float64 [beat], of the beats in each window."""
+    first, last = np.searchsorted(_beats(context).sample, [context.start, context.stop])
+    windows = [values[a:b] for a, b in zip(first.tolist(), last.tolist(), strict=True)]
+    known = [inside[~np.isnan(inside)] for inside in windows]
+    return np.array([summary(inside) if len(inside) else np.nan for inside in known])
 
 
 def _rr_s(context: FeatureContext) -> list[NDArray[np.float64]]:

@@ -108,4 +108,10 @@ def test_options_tell_what_must_be_found_before() -> None:
 
 
 def test_only_features_that_look_ahead_are_not_causal() -> None:
-    assert non_causal_features([*FEATURES, "height"]) == ("rr_next_s",)
+    assert non_causal_features([*FEATURES, "height"]) == (
+        "rr_next_s",
+        "p_wave",
+        "pr_interval_s",
+        "p_wave_share",
+        "median_pr_interval_s",
+    )

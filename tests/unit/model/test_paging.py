@@ -13,10 +13,10 @@ from ecgmodels.paging import (
     MEMORY_SHARE,
     WINDOW_BYTES,
     Window,
+    bring_in,
     read_window,
     stretches,
     usable_memory_bytes,
-    will_need,
 )
 
 
@@ -52,10 +52,10 @@ def test_stretches_cover_every_row_and_lie_apart(rows: list[int], joined: int) -
         assert after - before > joined
 
 
-def test_advice_takes_any_rows_of_a_mapped_file(tmp_path: Path) -> None:
+def test_any_rows_of_a_mapped_file_can_be_brought_in(tmp_path: Path) -> None:
     path = tmp_path / "signal.npy"
     np.save(path, np.arange(3 * 5000, dtype=np.int16).reshape(3, 5000))
     mapped = np.load(path, mmap_mode="r")
-    will_need(mapped, np.array([2, 0]))
-    will_need(mapped, np.array([], np.int64))
+    bring_in(mapped, np.array([2, 0]))
+    bring_in(mapped, np.array([], np.int64))
     assert mapped[2, -1] == 3 * 5000 - 1

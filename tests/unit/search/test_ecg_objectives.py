@@ -1,0 +1,70 @@
+"""Whether training on a dataset measures what a study asks for is known before anything starts."""
+
+from __future__ import annotations
+
+import pytest
+
+from ecgmodels.data import Dataset, open_dataset
+from search.ecg_problem import require_measured
+from search.errors import StudyError
+from search.study_file import StudyFile
+from tests.unit.data.made_datasets import CLASSES, make_records, write_dataset
+
+
+def study(metric: str) -> StudyFile:
+    return StudyFile.model_validate(
+        {
+            "name": "s",
+            "dataset": "d",
+            "objectives": [
+                {"metric": metric, "direction": "max"},
+                {"metric": "log10_parameters", "direction": "min"},
+            ],
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def one_class(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    folder = tmp_path_factory.mktemp("made") / "one"
+    write_dataset(folder, make_records(6, 2))
+    return open_dataset(folder)
+
+
+@pytest.fixture(scope="module")
+def several_classes(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    folder = tmp_path_factory.mktemp("made") / "several"
+    write_dataset(folder, make_records(6, 2, multi_label=True), multi_label=True)
+    return open_dataset(folder)
+
+
+@pytest.mark.parametrize("metric", ["mean_f1", "micro_f1", "macro_auc", f"f1_{CLASSES[0]}"])
+def test_what_every_dataset_measures_is_accepted(
+    metric: str, one_class: Dataset, several_classes: Dataset
+) -> None:
+    require_measured(study(metric), one_class)
+    require_measured(study(metric), several_classes)
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "balanced_accuracy"])
+def test_accuracy_is_refused_where_a_segment_has_several_classes(
+    metric: str, one_class: Dataset, several_classes: Dataset
+) -> None:
+    require_measured(study(metric), one_class)
+    with pytest.raises(StudyError, match=f"'{metric}' is not measured on .* several classes"):
+        require_measured(study(metric), several_classes)
+
+
+@pytest.mark.parametrize("metric", ["exact_match", f"auc_{CLASSES[0]}"])
+def test_what_only_several_classes_have_is_refused_for_one(
+    metric: str, one_class: Dataset, several_classes: Dataset
+) -> None:
+    require_measured(study(metric), several_classes)
+    with pytest.raises(StudyError, match=f"'{metric}' is not measured on .* one class"):
+        require_measured(study(metric), one_class)
+
+
+def test_a_class_that_the_dataset_lacks_is_named(one_class: Dataset) -> None:
+    with pytest.raises(StudyError, match="'f1_Z' names no class") as raised:
+        require_measured(study("f1_Z"), one_class)
+    assert "f1_" in raised.value.hint
