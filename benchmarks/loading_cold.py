@@ -15,6 +15,7 @@ from alone import alone
 from made_segments import mapped, write_shards
 from table import Row, cpu_name
 
+from ecgmodels.batches import DeviceSegments
 from ecgmodels.paging import read_window
 from ecgmodels.sampling import segment_order
 
@@ -78,7 +79,7 @@ def _read_at_random(paths: list[Path], seed: int) -> float:
     return _read(data, order[: RANDOM_BATCHES * BATCH], 0)
 
 
-def _cold(paths: list[Path]):
+def _cold(paths: list[Path]) -> DeviceSegments:
     torch.set_num_threads(1)
     data = mapped(paths)
     list(data.batches(torch.arange(BATCH).split(128)))  # what a first call loads and allocates
@@ -88,7 +89,7 @@ def _cold(paths: list[Path]):
     return mapped(paths)
 
 
-def _read(data, order: torch.Tensor, read_ahead: int) -> float:
+def _read(data: DeviceSegments, order: torch.Tensor, read_ahead: int) -> float:
     begun_s = time.perf_counter()
     for _ in data.batches(order.split(BATCH), read_ahead=read_ahead):
         pass

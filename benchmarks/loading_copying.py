@@ -14,6 +14,8 @@ from alone import alone
 from made_segments import mapped, write_shards
 from table import Row, cpu_name
 
+from ecgmodels.batches import DeviceSegments
+
 SHAPES = ((2, 128, 100_000), (2, 256, 100_000), (12, 1000, 20_000))
 """Leads, samples, segments: of MIT-BIH's number of beats, and of PTB-XL's of recordings."""
 BATCH_SIZES = (128, 512)
@@ -60,7 +62,7 @@ def _rows_of(path: Path, threads: int, repeats: int) -> list[Row]:
     return rows
 
 
-def _read(data, indices: torch.Tensor) -> None:
+def _read(data: DeviceSegments, indices: torch.Tensor) -> None:
     for _ in data.batches(indices):
         pass
 

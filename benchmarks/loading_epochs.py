@@ -37,7 +37,7 @@ def epoch_rows(folder: Path, *, quick: bool) -> list[Row]:
     """Cut the segments as they are recorded, unfiltered, so that all ways can give the same."""
     database, source = _recordings(folder)
     dataset = folder / "dataset"
-    options = PrepareOptions(rate_hz="native", filter_hz="none", features=())
+    options = PrepareOptions(rate_hz="native", filter_hz="none", edges="drop", features=())
     prepare(database, source, dataset, options, processes=CPUS)
     cut = _cut(dataset, source, folder)
     ours = alone(_ours, dataset)
@@ -75,14 +75,13 @@ def _cut(dataset: Path, source: Path, folder: Path) -> Cut:
     """Write down for the peers which segments these are."""
     opened = open_dataset(dataset)
     train, _ = opened.development()
-    inside = train.start_sample >= 0  # the few that reach over an end are cut otherwise
-    np.save(folder / "signal.npy", np.asarray(train.signal_uv)[inside])
+    np.save(folder / "signal.npy", np.asarray(train.signal_uv))
     normalisation = opened.normalisation("fixed")
     return Cut(
         source=source,
-        record=train.record_id[inside],
-        start_sample=train.start_sample[inside],
-        label=train.label[inside],
+        record=train.record_id,
+        start_sample=train.start_sample,
+        label=train.label,
         leads=opened.leads,
         samples=opened.samples,
         mean_uv=normalisation.signal_mean_uv,

@@ -7,6 +7,7 @@ batch is compared with the segments themselves.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -137,12 +138,14 @@ def ray_data(cut: Cut, *, folder: Path, most: int, cpus: int) -> float:
     torch.set_num_threads(1)
     with connect("local", cpus=cpus):
         ray.data.DataContext.get_current().enable_progress_bars = False
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
         signal = np.array_split(np.load(folder / "signal.npy")[:most], BLOCKS)
         blocks = ray.data.from_numpy(signal).materialize()
         batches = blocks.randomize_block_order().iter_torch_batches(
             batch_size=BATCH, local_shuffle_buffer_size=SHUFFLED
         )
-        _rate(cut.normalised(batch["data"]) for batch in batches)  # starts what it needs
+        first = next(iter(batches))["data"]  # starts what it needs
+        assert first.shape == (BATCH, len(cut.leads), cut.samples)
         return _rate(cut.normalised(batch["data"]) for batch in batches)
 
 

@@ -21,14 +21,31 @@ LEADS = ("i", "ii", "iii", "avr", "avl", "avf", "v1", "v2", "v3", "v4", "v5", "v
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Example:
-    """A record whose P waves are known; float64 [beat], 1, 0, or NaN where not known."""
+class Truth:
+    """What is known of the beats of a record.
 
-    record: Record
-    beats: Beats
+    expected: float64 [beat], 1 where there is a P wave, 0 where there is none, NaN where nobody
+        says.
+    pr_interval_s: float64 [beat], NaN where it is not marked.
+    fibrillating: bool [beat], in atrial fibrillation (in MIT-BIH also flutter).
+    """
+
     expected: NDArray[np.float64]
     pr_interval_s: NDArray[np.float64]
     fibrillating: NDArray[np.bool_]
+
+    def only(self, kept: NDArray[np.bool_]) -> Truth:
+        """Return the same with nothing expected of the other beats."""
+        return replace(self, expected=np.where(kept, self.expected, np.nan))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Example:
+    """A record, its annotated beats, and what is known of them."""
+
+    record: Record
+    beats: Beats
+    truth: Truth
 
 
 def ludb_example(name: int, leads: tuple[str, ...] = LEADS) -> Example:
@@ -55,9 +72,11 @@ def ludb_example(name: int, leads: tuple[str, ...] = LEADS) -> Example:
             leads=tuple(record.leads[index] for index in order),
         ),
         beats=Beats(sample=beats, symbol=np.full(len(beats), "")),
-        expected=expected,
-        pr_interval_s=median_s,
-        fibrillating=np.full(len(beats), "Atrial fibrillation" in header),
+        truth=Truth(
+            expected=expected,
+            pr_interval_s=median_s,
+            fibrillating=np.full(len(beats), "Atrial fibrillation" in header),
+        ),
     )
 
 
@@ -101,7 +120,9 @@ def mitdb_example(name: str) -> Example:
     return Example(
         record=record,
         beats=beats,
-        expected=expected,
-        pr_interval_s=np.full(len(beats), np.nan),
-        fibrillating=fibrillating,
+        truth=Truth(
+            expected=expected,
+            pr_interval_s=np.full(len(beats), np.nan),
+            fibrillating=fibrillating,
+        ),
     )

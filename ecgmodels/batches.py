@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
@@ -78,13 +78,6 @@ class Batch(NamedTuple):
     label: Tensor
     """int64 [batch], or uint8 [batch, class] for multi-label"""
 
-    def split(self, sizes: Sequence[int]) -> Iterator[Batch]:
-        """Cut into batches of these sizes; no copy."""
-        sizes = list(sizes)
-        nothing: list[None] = [None] * len(sizes)
-        columns = [nothing if part is None else part.split(sizes) for part in self]
-        return map(Batch._make, zip(*columns, strict=True))
-
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceSegments:
@@ -121,7 +114,8 @@ class DeviceSegments:
     def batch(self, index: Tensor) -> Batch:
         """Gather the segments at `index: int64 [batch]`."""
         signal = self.signal.gather(index.to(self.signal.index_device))
-        return self._batch(signal, index.to(self.device))
+        index = index.to(self.device)
+        return Batch(signal, self._mask(signal, index), *self._beside(index))
 
     def batches(
         self, indices: Sequence[Tensor] | Tensor, *, read_ahead: int = 0
@@ -135,7 +129,7 @@ class DeviceSegments:
 
         Args:
             indices: on any device; several, or a matrix int64 [step, segment in batch].
-            read_ahead: so many segments are announced to the disk before they are read.
+            read_ahead: so many segments at a time are read from the disk before they are wanted.
         """
         if isinstance(indices, Tensor):
             sizes, order = [indices.shape[1]] * len(indices), indices.reshape(-1)
@@ -147,28 +141,33 @@ class DeviceSegments:
         together = max(1, PIECE_SAMPLES // max(1, self.segment_samples * max(sizes)))
         groups = [sizes[begin : begin + together] for begin in range(0, len(sizes), together)]
         pieces = [sum(group) for group in groups]
+        here = order.to(self.device)
+        # All at once, while the little that they are read from is in the cache.
+        beside = zip(*(column.split(sizes) for column in self._beside(here)), strict=True)
         wanted = order.to(self.signal.index_device).split(pieces)
-        here = order.to(self.device).split(pieces)
         with closing(self.signal.stream(wanted, read_ahead)) as signals:
-            for signal, index, group in zip(signals, here, groups, strict=True):
-                yield from self._batch(signal, index).split(group)
+            for signal, index, group in zip(signals, here.split(pieces), groups, strict=True):
+                mask = self._mask(signal, index)
+                masks = [None] * len(group) if mask is None else mask.split(group)
+                for of_batch in zip(signal.split(group), masks, strict=True):
+                    yield Batch(*of_batch, *next(beside))
 
-    def _batch(self, signal: Tensor, index: Tensor) -> Batch:
-        mask = None
-        if self.valid_samples is not None:
-            time = torch.arange(self.samples, device=self.device)
-            mask = time < self.valid_samples.index_select(0, index)
-            signal.masked_fill_(~mask[:, None], 0)
+    def _beside(self, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return features, their mask and labels."""
         # Not index_select, which takes five times as long for rows of a few numbers.
         features = self.features[index]
         unknown = features.isnan()
-        return Batch(
-            signal=signal,
-            signal_mask=mask,
-            features=features.masked_fill_(unknown, 0),
-            feature_mask=unknown.logical_not_(),
-            label=self.label.index_select(0, index),
-        )
+        label = self.label.index_select(0, index)
+        return features.masked_fill_(unknown, 0), unknown.logical_not_(), label
+
+    def _mask(self, signal: Tensor, index: Tensor) -> Tensor | None:
+        """Return the signal's mask, and set what it leaves out to 0."""
+        if self.valid_samples is None:
+            return None
+        time = torch.arange(self.samples, device=self.device)
+        mask = time < self.valid_samples.index_select(0, index)
+        signal.masked_fill_(~mask[:, None], 0)
+        return mask
 
 
 def to_device(

@@ -173,8 +173,8 @@ class HostSignal:
 class ReusedMemory:
     """Memory for batches, used again once nobody holds the batch that it was given out for.
 
-    Fresh memory costs a page fault every 4 KiB, which takes longer than filling it: batches of 128
-    segments of 2 x 256 samples in fresh memory come at a third of the rate.
+    In fresh memory, which the system has to find and clear page by page, batches take up to half as
+    long again.
     """
 
     _KEPT = 4

@@ -63,7 +63,8 @@ class SignalStore(Protocol):
         """Return the segments at `index: int64 [batch]`: float32 [batch, lead, time]."""
 
     def stream(self, pieces: Sequence[Tensor], read_ahead: int) -> Signals:
-        """Gather one piece after another; `read_ahead` segments are read from disk in advance.
+        """Gather one piece after another; if asked, `read_ahead` segments at a time are read from
+        the disk in advance.
 
         A piece's memory is used again once no tensor made of it is left.
         """

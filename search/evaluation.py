@@ -84,10 +84,11 @@ class Evaluation:
         if self.confusion is None:
             return []
         width = max(8, *(len(name) + 1 for name in self.classes))
+        cell = max(9, width)
         rows = ["  confusion (rows: true, columns: predicted)"]
-        rows.append("  " + " " * width + "".join(f"{name:>9}" for name in self.classes))
+        rows.append("  " + " " * width + "".join(f"{name:>{cell}}" for name in self.classes))
         for name, row in zip(self.classes, self.confusion, strict=True):
-            rows.append(f"  {name:<{width}}" + "".join(f"{count:>9,}" for count in row))
+            rows.append(f"  {name:<{width}}" + "".join(f"{count:>{cell},}" for count in row))
         return rows
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -182,6 +183,8 @@ class Interruption:
         if self.requested and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.requested = True
+        # At once, by a write that a signal handler may make: leaving takes some seconds.
+        os.write(2, b"stopping; running candidates are left at their checkpoints\n")
 
 
 def _search(

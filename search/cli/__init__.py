@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from cluster.errors import ClusterError
 from ecgmodels.errors import ECGModelsError
 from search.cli import data, study
+from search.cli.lazy_parser import TwoLineParser
 from search.errors import ECGSearchError
 
 USER_ERROR = 2
@@ -52,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = TwoLineParser(
         prog="ecgsearch",
         description="Find the best accuracy an ECG model of each size can reach.",
         epilog="Paths of data and studies are absolute or relative to $ECGSEARCH_HOME, which is "

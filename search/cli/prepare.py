@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ecgmodels.errors import DataError
 
 INTERRUPTED = 130
+SHOWN_HINTS = 3
 SHOWN_FAILURES = 5
 _OPTION, _SETTING = "option_", "setting_"
 Subparsers = Any  # argparse keeps the class of add_subparsers() private
@@ -150,13 +151,14 @@ def _mapper(options: argparse.Namespace, source: Path) -> Iterator[Mapper | None
 
 
 def _print_failures(failures: Sequence[tuple[str, DataError]], total: int) -> None:
+    """Name the records once more, where nobody overlooks them, and say how they are mended."""
     if not failures:
         return
-    print(f"{len(failures)} of {total} records failed:")
-    for record_id, error in failures[:SHOWN_FAILURES]:
-        print(f"  {record_id}: {error}")
-    if len(failures) > SHOWN_FAILURES:
-        print(f"  and {len(failures) - SHOWN_FAILURES} more, all of them in dataset.json")
+    names = ", ".join(record_id for record_id, _ in failures[:SHOWN_FAILURES])
+    more = f" and {len(failures) - SHOWN_FAILURES} more" if len(failures) > SHOWN_FAILURES else ""
+    print(f"{len(failures)} of {total} records failed: {names}{more}")
+    for hint in list(dict.fromkeys(error.hint for _, error in failures))[:SHOWN_HINTS]:
+        print(f"  fix: {hint}")
 
 
 @contextlib.contextmanager

@@ -68,6 +68,7 @@ def _add_cluster_options(command: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
+    from search.fronts import front_records
     from search.running import run_study
     from search.study_file import StudyFile
 
@@ -81,7 +82,7 @@ def _run(options: argparse.Namespace) -> int:
     if outcome.reason is not None:
         print(f"\nended early: {outcome.reason}")
         return 1
-    return 0
+    return 0 if front_records(outcome.study) else 1  # a script must see that nothing came of it
 
 
 def _pareto(options: argparse.Namespace) -> int:

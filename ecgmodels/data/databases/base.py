@@ -58,6 +58,8 @@ class Recordings(ABC):
     """Names of the features in `Record.extra`, beside those of every database."""
     patients_known: bool = True
     """False where the database does not say whose a recording is: each counts as a patient."""
+    settings: Config | None = None
+    """The database's own options as they are recorded, where that is not as they were given."""
     official_splits: tuple[str, ...] = ()
     """Names of the database's own splits; the first is the customary one."""
 
@@ -189,7 +191,8 @@ def count_codes(beats: Beats, codes: Mapping[str, str]) -> dict[str, int]:
 def require_source(source: Path, what: str = "the .hea, .dat and .atr files") -> None:
     """Raise DataError where the folder of recordings does not exist."""
     if not source.is_dir():
+        what_is_there = "is a file" if source.exists() else "does not exist"
         raise DataError(
-            f"the source folder {source} does not exist",
+            f"the source folder {source} {what_is_there}",
             hint=f"give the folder that holds {what}",
         )

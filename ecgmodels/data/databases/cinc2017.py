@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 from ecgmodels.configs import Config
 from ecgmodels.data.databases.base import Database, Recordings, Task, register, require_source
-from ecgmodels.data.databases.tables import read_listing, read_rows
+from ecgmodels.data.databases.tables import Row, read_listing, read_rows
 from ecgmodels.data.recordings.records import Record
 from ecgmodels.data.recordings.wfdb_records import read_wfdb_record
 from ecgmodels.errors import DataError
@@ -70,29 +70,21 @@ class _Recordings(Recordings):
 
     @cached_property
     def record_ids(self) -> tuple[str, ...]:
-        """The recordings that are listed and labelled; DataError names one that is incomplete."""
-        records = tuple(name for name in self._stems if name in self._labels)
+        """The recordings that are listed and have a line in the table of labels."""
+        records = tuple(name for name in self._stems if name in self._rows)
         if not records:
             raise DataError(
                 f"none of the {len(self._stems)} recordings in {self._source} has a label in "
                 f"{REFERENCE}",
                 hint="the labels belong to other recordings; copy both from the same place",
             )
-        for record_id in records:
-            for suffix in (".hea", ".mat"):
-                path = self._source / f"{self._stems[record_id]}{suffix}"
-                if not path.is_file():
-                    raise DataError(
-                        f"record {record_id} is incomplete: {path} is missing",
-                        hint="copy it again, or take the record out of RECORDS",
-                    )
         return records
 
     @cached_property
     def excluded(self) -> Mapping[str, str]:
         """Recordings without a label, and labels whose recording is not listed."""
-        unlabelled = [name for name in self._stems if name not in self._labels]
-        unlisted = [name for name in self._labels if name not in self._stems]
+        unlabelled = [name for name in self._stems if name not in self._rows]
+        unlisted = [name for name in self._rows if name not in self._stems]
         return dict.fromkeys(unlabelled, f"not in {REFERENCE}") | dict.fromkeys(
             unlisted, "labelled, but no recording is listed"
         )
@@ -102,45 +94,65 @@ class _Recordings(Recordings):
         return record_id
 
     def class_counts(self, record_id: str) -> Mapping[str, int]:
-        """Return the recording's class."""
-        return {self._labels[record_id]: 1}
+        """Return the recording's class.
+
+        Raises:
+            DataError: its label is none of the classes, or one of its files is missing.
+        """
+        for suffix in (".hea", ".mat"):
+            path = self._source / f"{self._stems[record_id]}{suffix}"
+            if not path.is_file():
+                raise DataError(
+                    f"record {record_id} is incomplete: {path} is missing",
+                    hint="copy it again, or take the record out of RECORDS",
+                )
+        return {self._label(record_id): 1}
 
     def read(self, record_id: str) -> Record:
         """Read one recording of one lead."""
-        path = self._source / self._stems[record_id]
+        path, label = self._source / self._stems[record_id], self._label(record_id)
         record = read_wfdb_record(path.parent, path.name, patient_id=record_id, annotations=None)
         if len(record.leads) != 1:
             raise DataError(
                 f"record {record_id} has the leads {', '.join(record.leads)}, expected one",
                 hint="read the original files of the challenge's training set",
             )
-        return replace(record, labels=(self._labels[record_id],))
+        return replace(record, labels=(label,))
 
     @cached_property
     def _stems(self) -> Mapping[str, str]:
         """Record id -> path below the folder: of RECORDS, or of the files where there is none."""
         if (self._source / "RECORDS").is_file():
             return read_listing(self._source)
-        names = sorted(path.stem for path in self._source.glob("*.hea"))
+        # Of a recording that has lost its header, the .mat file still tells that it was there.
+        names = sorted(
+            {path.stem for kind in ("hea", "mat") for path in self._source.glob(f"*.{kind}")}
+        )
         if not names:
             raise DataError(
-                f"{self._source} holds neither a file RECORDS nor recordings (.hea)",
+                f"{self._source} holds neither a file RECORDS nor recordings (.hea, .mat)",
                 hint="give the folder that holds the .hea and .mat files",
             )
         return dict(zip(names, names, strict=True))
 
     @cached_property
-    def _labels(self) -> Mapping[str, str]:
-        """Record id -> class, in the order of the file."""
+    def _rows(self) -> Mapping[str, Row]:
+        """Record id -> its row of the table of labels, in the order of the file."""
         path = self._source / REFERENCE
         beside = self._source.parent / REFERENCE
         if not path.is_file() and beside.is_file():
             path = beside
-        labels: dict[str, str] = {}
+        rows: dict[str, Row] = {}
         for row in read_rows(path, ("record", "label"), header=False):
-            name, label = row.text("record"), row.text("label")
-            if label not in CLASSES:
-                raise row.wrong("label", f"one of {', '.join(CLASSES)}")
-            if labels.setdefault(name, label) != label:
-                raise row.wrong("label", f"'{labels[name]}' as before for record {name}")
-        return labels
+            name = row.text("record")
+            before = rows.setdefault(name, row).cells["label"]
+            if before != row.cells["label"]:
+                raise row.wrong("label", f"'{before}' as before for record {name}")
+        return rows
+
+    def _label(self, record_id: str) -> str:
+        row = self._rows[record_id]
+        label = row.text("label")
+        if label not in CLASSES:
+            raise row.wrong("label", f"one of {', '.join(CLASSES)} for record {record_id}")
+        return label

@@ -108,8 +108,7 @@ class _Recordings(Recordings):
         """The recordings with a diagnosis, by name of their file.
 
         Raises:
-            DataError: two folders have a record of one name, or one lacks a record that its
-                RECORDS file lists.
+            DataError: two folders have a record of one name, or there is none at all.
         """
         return tuple(record for record in self._folders if record not in self.excluded)
 
@@ -152,12 +151,11 @@ class _Recordings(Recordings):
         """Record id -> the folder of its files, sorted by record id."""
         folders: dict[str, Path] = {}
         for folder, record_id in _scan(self._source):
-            if record_id in folders:
+            if folders.setdefault(record_id, folder) != folder:
                 raise DataError(
                     f"record {record_id} is in two folders, {folders[record_id]} and {folder}",
                     hint="keep one of them, or give the folder of one database as the source",
                 )
-            folders[record_id] = folder
         if not folders:
             raise DataError(
                 f"{self._source} holds no record (.hea)",
@@ -241,21 +239,25 @@ def _diagnoses_line(header_text: str) -> str:
 def _scan(source: Path) -> Iterator[tuple[Path, str]]:
     """Yield folder and name of every record below the source, in a fixed order.
 
+    A record that a folder's RECORDS file lists, and whose header is missing, is one of them:
+    reading it tells what is missing.
+
     Raises:
-        DataError: a folder's RECORDS file lists a record whose header is missing.
+        DataError: a RECORDS file cannot be read.
     """
     for folder, folders, files in os.walk(source):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         here = Path(folder)
         if "RECORDS" in files:
-            _check_listing(here / "RECORDS")
+            yield from _missing_records(here / "RECORDS")
         for file in sorted(files):
             stem, suffix = os.path.splitext(file)
             if suffix == ".hea" and not stem.startswith("."):
                 yield here, stem
 
 
-def _check_listing(listing: Path) -> None:
+def _missing_records(listing: Path) -> Iterator[tuple[Path, str]]:
+    """Yield folder and name of the records in a listing that have no header."""
     try:
         lines = listing.read_text(encoding="utf-8").split()
     except (OSError, UnicodeDecodeError) as error:
@@ -265,7 +267,5 @@ def _check_listing(listing: Path) -> None:
     for line in lines:
         # A line that ends in "/" is a folder, which may have been left out on purpose.
         if not line.endswith("/") and not os.path.isfile(listing.parent / f"{line}.hea"):
-            raise DataError(
-                f"{listing} lists {line}, but {listing.parent / line}.hea is missing",
-                hint="complete the download, or take the record out of the list",
-            )
+            path = listing.parent / line
+            yield path.parent, path.name

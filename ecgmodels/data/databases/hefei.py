@@ -105,24 +105,27 @@ class _Recordings(Recordings):
         """The records with a label, in the order of the label file.
 
         Raises:
-            DataError: names a line of the label file, or the first recording that is missing.
+            DataError: the label file has a line without an id, or an id twice.
         """
-        for record_id in self._lines:
-            self._path_of(record_id)
-        return tuple(record_id for record_id, line in self._lines.items() if line.labels)
+        return tuple(name for name, line in self._lines.items() if not line.unlabelled)
 
     @property
     def excluded(self) -> Mapping[str, str]:
         """The records whose line has no label."""
         reason = f"no label in {self._labels_file.name}"
-        return {record_id: reason for record_id, line in self._lines.items() if not line.labels}
+        return {name: reason for name, line in self._lines.items() if line.unlabelled}
 
     def patient_of(self, record_id: str) -> str:
         """Return the record id: whose a recording is was not published."""
         return record_id
 
     def class_counts(self, record_id: str) -> Mapping[str, int]:
-        """Return 1 for each class that the recording has."""
+        """Return 1 for each class that the recording has.
+
+        Raises:
+            DataError: its line is wrong, or its file is missing or one of several.
+        """
+        self._path_of(record_id)
         return dict.fromkeys(self._lines[record_id].labels, 1)
 
     def read(self, record_id: str) -> Record:

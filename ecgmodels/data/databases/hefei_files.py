@@ -6,7 +6,7 @@ Text is UTF-8, with or without a byte order mark, or GBK: copies of both kinds g
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,9 +21,12 @@ MV_PER_UNIT = 4.88e-3
 """The competition's page gives 4.88 microvolts a unit, 500 Hz and 10 s."""
 RATE_HZ = 500.0
 SAMPLES = 5000
+_LARGEST_UNIT = 2**23
+"""What a converter of 24 bits, the widest in use for ECGs, can give: 41 V at this unit."""
 
 _MISSING = frozenset(("", "nan", "none"))
 _COPY_AGAIN = "unpack the file again from the competition's archive"
+_CORRECT_LINE = "correct the line; its columns are id, age, gender and labels, between tabs"
 _IS_SPACE, _IS_SIGN, _IS_DIGIT = (
     np.isin(np.arange(256), np.frombuffer(characters, dtype=np.uint8))
     for characters in (b" \t\r\n\v\f", b"+-", b"0123456789")
@@ -32,15 +35,37 @@ _IS_SPACE, _IS_SIGN, _IS_DIGIT = (
 
 @dataclass(frozen=True, kw_only=True)
 class LabelLine:
-    """One line of a label file, its age and gender as they stand there."""
+    """One line of a label file as it stands there: what is wrong with it costs one recording."""
 
     path: Path
     number: int
     record_id: str
-    age_text: str
-    gender_text: str
-    labels: tuple[str, ...]
-    """Each once, in the order of the classes."""
+    columns: tuple[str, ...]
+    """Id, age, gender and any number of labels; perhaps fewer."""
+    classes: tuple[str, ...]
+    """Of the list of classes, the same for every line."""
+
+    @property
+    def unlabelled(self) -> bool:
+        """Whether the line is whole, and names no label."""
+        return len(self.columns) >= 3 and not any(self.columns[3:])
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Each once, in the order of the classes.
+
+        Raises:
+            DataError: a label is none of the classes, or columns are missing.
+        """
+        self._cell(2)
+        found = set(filter(None, self.columns[3:]))
+        unknown = found.difference(self.classes)
+        if unknown:
+            raise self._error(
+                f"has the label '{min(unknown)}', which is not in the list of classes",
+                hint="give the class list of the same round (classes_file)",
+            )
+        return tuple(name for name in self.classes if name in found)
 
     @property
     def age(self) -> float | None:
@@ -49,14 +74,15 @@ class LabelLine:
         Raises:
             DataError: it is no number, or no age that people reach.
         """
-        if self.age_text.lower() in _MISSING:
+        text = self._cell(1)
+        if text.lower() in _MISSING:
             return None
         try:
-            age = float(self.age_text)
+            age = float(text)
         except ValueError:
             age = -1.0
         if not 0 <= age <= 120:
-            raise self._error(f"has the age '{self.age_text}', expected 0 to 120 or nothing")
+            raise self._error(f"has the age '{text}', expected 0 to 120 or nothing")
         return age
 
     @property
@@ -66,19 +92,28 @@ class LabelLine:
         Raises:
             DataError: it is neither FEMALE nor MALE.
         """
-        gender = self.gender_text.lower()
+        text = self._cell(2)
+        gender = text.lower()
         if gender in _MISSING:
             return None
         if gender == "female":
             return "female"
         if gender == "male":
             return "male"
-        raise self._error(f"has the gender '{self.gender_text}', expected FEMALE, MALE or nothing")
+        raise self._error(f"has the gender '{text}', expected FEMALE, MALE or nothing")
 
-    def _error(self, what: str) -> DataError:
+    def _cell(self, column: int) -> str:
+        if len(self.columns) < 3:
+            raise self._error(
+                f"has {len(self.columns)} columns, expected id, age, gender and labels between "
+                "tabs",
+                hint="leave a missing age or gender empty, but keep its tab",
+            )
+        return self.columns[column]
+
+    def _error(self, what: str, *, hint: str = _CORRECT_LINE) -> DataError:
         return DataError(
-            f"{self.path}, line {self.number}: record {self.record_id} {what}",
-            hint="correct the line; its columns are id, age, gender and labels, between tabs",
+            f"{self.path}, line {self.number}: record {self.record_id} {what}", hint=hint
         )
 
 
@@ -107,23 +142,19 @@ def read_labels(path: Path, classes: Sequence[str]) -> dict[str, LabelLine]:
     """Read the label file: record id (without ".txt") -> its line, in the order of the file.
 
     A line is id, age, gender and any number of labels, between tabs; a tab may follow the last.
+    What else is wrong with a line is told where it is used.
 
     Raises:
-        DataError: names the line that lacks a column, repeats an id, or has an unknown label.
+        DataError: names the line that has no id, or repeats one.
     """
     lines: dict[str, LabelLine] = {}
-    rank = {name: index for index, name in enumerate(classes)}
     for number, text in enumerate(_read_lines(path), start=1):
         if not text.strip():
             continue
         fields = [field.strip() for field in text.split("\t")]
-        if len(fields) < 3:
-            raise DataError(
-                f"{path}, line {number} has {len(fields)} columns, "
-                "expected id, age, gender and labels between tabs",
-                hint="leave a missing age or gender empty, but keep its tab",
-            )
-        record_id = fields[0].removesuffix(".txt")
+        # Where there is no tab, spaces may stand for them; the first word is still the id.
+        first = fields[0] if len(fields) > 1 else text.split()[0]
+        record_id = first.removesuffix(".txt")
         if not record_id:
             raise DataError(
                 f"{path}, line {number} names no record",
@@ -139,9 +170,8 @@ def read_labels(path: Path, classes: Sequence[str]) -> dict[str, LabelLine]:
             path=path,
             number=number,
             record_id=record_id,
-            age_text=fields[1],
-            gender_text=fields[2],
-            labels=_known(set(filter(None, fields[3:])), rank, f"{path}, line {number}"),
+            columns=tuple(fields),
+            classes=tuple(classes),
         )
     return lines
 
@@ -150,8 +180,8 @@ def read_signal(path: Path) -> NDArray[np.float64]:
     """Read a recording: float64 [8, 5000], millivolts, leads in the order of `INDEPENDENT_8`.
 
     Raises:
-        DataError: names the line that is not a row of whole numbers, one a lead; a lead is
-            missing, or the rows are not those of 10 s.
+        DataError: names the line that is not a row of whole numbers, one a lead, or holds one
+            that no recorder gives; a lead is missing, or the rows are not those of 10 s.
     """
     header, _, body = _read_bytes(path).removeprefix(b"\xef\xbb\xbf").partition(b"\n")
     leads = header.decode("ascii", errors="replace").split()
@@ -192,7 +222,18 @@ def _whole_numbers(path: Path, body: bytes, *, columns: int) -> NDArray[np.int64
             f"{path}, line {2 + row} has {in_line[row]} numbers, expected {columns}, one a lead",
             hint=_COPY_AGAIN,
         )
-    return np.fromstring(body, dtype=np.int64, sep=" ").reshape(-1, columns)
+    # What does not fit into 64 bits becomes the largest number that does.
+    values = np.fromstring(body, dtype=np.int64, sep=" ").reshape(-1, columns)
+    too_large = (values > _LARGEST_UNIT) | (values < -_LARGEST_UNIT)
+    if too_large.any():
+        row, column = np.argwhere(too_large)[0].tolist()
+        word = body.split(b"\n")[row].split()[column].decode("ascii")
+        raise DataError(
+            f"{path}, line {2 + row} has {word[:30]}, expected at most {_LARGEST_UNIT:,} units in "
+            "either direction",
+            hint=_COPY_AGAIN,
+        )
+    return values
 
 
 def _first_that_is_no_number(body: bytes) -> tuple[int, str]:
@@ -201,16 +242,6 @@ def _first_that_is_no_number(body: bytes) -> tuple[int, str]:
             if not re.fullmatch(rb"[+-]?[0-9]+", word):
                 return number, word.decode("ascii", errors="replace")
     raise AssertionError("called for a text of whole numbers")
-
-
-def _known(labels: Collection[str], rank: dict[str, int], where: str) -> tuple[str, ...]:
-    for label in sorted(labels):
-        if label not in rank:
-            raise DataError(
-                f"{where}: the label '{label}' is not in the list of classes",
-                hint="give the class list of the same round (classes_file)",
-            )
-    return tuple(sorted(labels, key=rank.__getitem__))
 
 
 def _read_lines(path: Path) -> list[str]:

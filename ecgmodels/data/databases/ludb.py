@@ -7,6 +7,7 @@ algorithms", IEEE Access 8, 2020.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -112,18 +113,29 @@ class _Recordings(Recordings):
 
     @cached_property
     def excluded(self) -> Mapping[str, str]:
-        """Under the task rhythm, records whose header states none; none of the original files."""
+        """Under the task rhythm, records whose header states none; none of the original files.
+
+        A header that cannot be read is not one of them: `class_counts` says what is wrong with it.
+        """
+        reasons: dict[str, str] = {}
         if self.task.multi_label:
-            return {}
-        without = [name for name in self._stems if self._comments(name).rhythm is None]
-        return dict.fromkeys(without, "no rhythm in its header")
+            return reasons
+        for name in self._stems:
+            with suppress(DataError):
+                if self._comments(name).rhythm is None:
+                    reasons[name] = "no rhythm in its header"
+        return reasons
 
     def patient_of(self, record_id: str) -> str:
         """Return the record id: each of the 200 recordings is of another person."""
         return record_id
 
     def class_counts(self, record_id: str) -> Mapping[str, int]:
-        """Return the recording's classes."""
+        """Return the recording's classes.
+
+        Raises:
+            DataError: its header is missing, or not as LUDB's are.
+        """
         return dict.fromkeys(self._labels(record_id), 1)
 
     def read(self, record_id: str) -> Record:
@@ -200,7 +212,9 @@ def _parse_comments(path: Path) -> _Comments:
 def _age(path: Path, text: str) -> float | None:
     if not text:
         return None
-    if not (text.isascii() and text.isdigit() and int(text) <= _OLDEST):
+    # int() refuses thousands of digits with an error of its own.
+    digits = text.isascii() and text.isdigit() and len(text) <= len(str(_OLDEST))
+    if not (digits and int(text) <= _OLDEST):
         raise DataError(
             f"{path}: <age> is '{text[:20]}', expected 0 to {_OLDEST} years", hint=_ORIGINAL
         )

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -146,24 +147,39 @@ class _Recordings(Recordings):
 
     @cached_property
     def excluded(self) -> Mapping[str, str]:
-        """Recordings without any statement of the task, or without a file at this rate."""
+        """Recordings without any statement of the task, or without a file at this rate.
+
+        Where a cell is wrong that is not known: `class_counts` or `read` says what is wrong with
+        it.
+        """
         unlabelled = _UNLABELLED.get(self._task_name, "no diagnostic statement")
         if self._settings.min_likelihood > 0:
             unlabelled += f" of likelihood {self._settings.min_likelihood:g} or more"
         reasons = {}
         for name in self._rows:
-            if not self._labels(name):
-                reasons[name] = unlabelled
-            elif not os.path.isfile(self._header(name)):
-                reasons[name] = f"no file at {self._settings.source_rate_hz} Hz"
+            with suppress(DataError):
+                if not os.path.isfile(self._header(name)):
+                    reasons[name] = f"no file at {self._settings.source_rate_hz} Hz"
+            with suppress(DataError):
+                if not self._labels(name):
+                    reasons[name] = unlabelled
         return reasons
 
     def patient_of(self, record_id: str) -> str:
-        """Return the patient's number."""
+        """Return the patient's number.
+
+        Raises:
+            DataError: the row has none, or no fold, which says in which part the patient is.
+        """
+        self._fold(record_id)
         return str(self._rows[record_id].whole("patient_id"))
 
     def class_counts(self, record_id: str) -> Mapping[str, int]:
-        """Return the recording's classes."""
+        """Return the recording's classes.
+
+        Raises:
+            DataError: its cell `scp_codes` is wrong.
+        """
         return dict.fromkeys(self._labels(record_id), 1)
 
     def read(self, record_id: str) -> Record:
@@ -200,15 +216,15 @@ class _Recordings(Recordings):
         )
 
     def official_split(self, name: str) -> Split:
-        """Train on folds 1 to 8, validate on 9, test on 10, by the column `strat_fold`."""
+        """Train on folds 1 to 8, validate on 9, test on 10, by the column `strat_fold`.
+
+        A recording without a fold is in no part; `patient_of` says what is wrong with its row.
+        """
         parts: dict[str, list[str]] = {"train": [], "validation": [], "test": []}
         for record_id in self.record_ids:
-            row = self._rows[record_id]
-            fold = row.whole("strat_fold")
-            if not 1 <= fold <= 10:
-                raise row.wrong("strat_fold", "1 to 10")
-            part = {9: "validation", 10: "test"}.get(fold, "train")
-            parts[part].append(record_id)
+            with suppress(DataError):
+                part = {9: "validation", 10: "test"}.get(self._fold(record_id), "train")
+                parts[part].append(record_id)
         return Split(**{part: tuple(records) for part, records in parts.items()})
 
     @cached_property
@@ -224,6 +240,13 @@ class _Recordings(Recordings):
     @cached_property
     def _scp(self) -> ScpTask:
         return read_scp_task(self._source / "scp_statements.csv", self._task_name)
+
+    def _fold(self, record_id: str) -> int:
+        row = self._rows[record_id]
+        fold = row.whole("strat_fold")
+        if not 1 <= fold <= 10:
+            raise row.wrong("strat_fold", "1 to 10")
+        return fold
 
     def _labels(self, record_id: str) -> tuple[str, ...]:
         codes = read_scp_codes(self._rows[record_id], self._scp)

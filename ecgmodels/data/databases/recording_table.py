@@ -6,25 +6,28 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+from pathlib import Path, PurePosixPath
 
 from ecgmodels.configs import nearest_hint
+from ecgmodels.data.databases.text_columns import TextTable, read_text_table
 from ecgmodels.data.recordings.records import Sex
 from ecgmodels.data.segmentation.features import FEATURES
 from ecgmodels.errors import DataError
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-SUFFIXES = (".csv", ".parquet")
 LABEL_SEPARATOR = ";"
 PARTS = ("train", "validation", "test")
 MOST_VALUES = 20
 """A column of words with more different values is taken for free text, not for a category."""
 LARGEST_AGE = 120.0
+LARGEST_NUMBER = 1e9
+"""Of a feature, in either direction: more is a mistake, and overflows in a network."""
 
 _OWN_COLUMNS = ("record", "patient", "label", "labels", "age", "sex", "split")
+_MEANT = {
+    **dict.fromkeys(("patient_id", "patientid", "subject", "subject_id"), "patient"),
+    **dict.fromkeys(("record_id", "recording", "filename", "file"), "record"),
+    "gender": "sex",
+}
 _SEXES: Mapping[str, Sex] = {"female": "female", "f": "female", "male": "male", "m": "male"}
 
 
@@ -57,36 +60,6 @@ class RecordingTable:
     """Record -> part, where the table has the column."""
 
 
-def find_table(folder: Path, name: str | None) -> Path:
-    """Return the table's path: the one asked for, or the only one in the folder.
-
-    Raises:
-        DataError: it does not exist, or there is none, or there are several.
-    """
-    if name is not None:
-        path = folder / name  # an absolute name stands for itself
-        if path.suffix not in SUFFIXES:
-            raise DataError(
-                f"the table {path} ends in '{path.suffix}', expected {' or '.join(SUFFIXES)}",
-                hint="save it as CSV (UTF-8) or Parquet",
-            )
-        if not path.is_file():
-            raise DataError(
-                f"the table {path} does not exist", hint="give a path below the recordings' folder"
-            )
-        return path
-    found = sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES)
-    if len(found) != 1:
-        names = ", ".join(path.name for path in found) or "none"
-        raise DataError(
-            f"{folder} should hold one table (.csv or .parquet), found {names}",
-            hint="name it with --table"
-            if found
-            else "add a CSV file with the columns record, patient, label, age, sex",
-        )
-    return found[0]
-
-
 def read_recording_table(path: Path, *, ignore: Sequence[str], labelled: bool) -> RecordingTable:
     """Read and check a table.
 
@@ -98,26 +71,25 @@ def read_recording_table(path: Path, *, ignore: Sequence[str], labelled: bool) -
     Raises:
         DataError: names the file, and the column and record that are wrong.
     """
-    frame = _read(path)
-    _check_columns(frame, path, ignore, labelled)
-    records = _texts(frame, "record")
-    _check_records(records, path)
-    patients = _texts(frame, "patient") if "patient" in frame else records
+    table = read_text_table(path)
+    _check_columns(table, ignore, labelled)
+    records = _records(table)
+    patients = table.columns.get("patient", records)
     for record, patient in zip(records, patients, strict=True):
         if patient is None:
             raise DataError(
                 f"{path}, record {record}: the column 'patient' is empty",
                 hint="name each recording's patient, or leave the whole column out",
             )
-    labels = _labels(frame, path) if labelled else [None] * len(records)
-    columns = [name for name in frame if name not in _OWN_COLUMNS and name not in ignore]
+    labels = _labels(table, records) if labelled else [None] * len(records)
     features: dict[str, list[float]] = {}
-    for column in columns:
-        features |= _feature_columns(frame, column, path)
+    for column in table.names:
+        if column not in _OWN_COLUMNS and column not in ignore:
+            features |= _feature_columns(table, column)
     _check_feature_names(features, path)
-    ages, sexes = _ages(frame, records, path), _sexes(frame, records, path)
+    ages, sexes = _ages(table, records), _sexes(table, records)
     rows = {
-        str(record): RecordingRow(
+        record: RecordingRow(
             patient=str(patients[index]),
             labels=labels[index],
             age=ages[index],
@@ -126,45 +98,38 @@ def read_recording_table(path: Path, *, ignore: Sequence[str], labelled: bool) -
         )
         for index, record in enumerate(records)
     }
+    split_of = _split_of(table, records)
     return RecordingTable(
         path=path,
         rows=rows,
-        classes=tuple(sorted({label for row in labels if row for label in row})),
-        multi_label="labels" in frame,
+        classes=_classes(table, labels) if labelled else (),
+        multi_label="labels" in table,
         features=tuple(features),
-        patients_known="patient" in frame,
-        split_of=_split_of(frame, records, path),
+        patients_known="patient" in table,
+        split_of=split_of,
     )
 
 
-def _read(path: Path) -> pd.DataFrame:
-    import pandas as pd
-
-    try:
-        if path.suffix == ".parquet":
-            frame = pd.read_parquet(path)
-        else:
-            # Everything as it stands: "007" is a name, "NA" may be a class, and of two columns of
-            # one name pandas would rename the second.
-            frame = pd.read_csv(
-                path, header=None, dtype=str, keep_default_na=False, encoding="utf-8-sig"
+def _check_columns(table: TextTable, ignore: Sequence[str], labelled: bool) -> None:
+    path, names = table.path, table.names
+    for name in ignore:
+        if name in _OWN_COLUMNS:
+            raise DataError(
+                f"ignore names '{name}', which is not a feature's column",
+                hint="features names those wanted; to do without labels take --task unlabelled",
             )
-            frame.columns = frame.iloc[0]
-            frame = frame.iloc[1:]
-    except (OSError, ValueError, UnicodeDecodeError) as error:
-        raise DataError(
-            f"{path} cannot be read as a table: {' '.join(str(error).split())[:200]}",
-            hint="save it as CSV (UTF-8, commas) or Parquet",
-        ) from error
-    frame.columns = [str(name).strip() for name in frame.columns]
-    return frame
-
-
-def _check_columns(frame: pd.DataFrame, path: Path, ignore: Sequence[str], labelled: bool) -> None:
-    names = list(frame.columns)
-    twice = [name for name, count in Counter(names).items() if count > 1]
-    if twice:
-        raise DataError(f"{path} has two columns '{twice[0]}'", hint="rename one of them")
+        if name not in names:
+            raise DataError(
+                f"ignore names '{name}', which {path} does not have", hint=nearest_hint(name, names)
+            )
+    for name in names:
+        key = name.casefold().replace(" ", "_")
+        meant = key if key in _OWN_COLUMNS else _MEANT.get(key)
+        if name not in _OWN_COLUMNS and meant is not None and name not in ignore:
+            raise DataError(
+                f"{path} has a column '{name}', did you mean '{meant}'?",
+                hint=f"rename it to '{meant}', or leave it out with --ignore '{name}'",
+            )
     if "record" not in names:
         raise DataError(
             f"{path} has no column 'record' (its columns: {', '.join(names)})",
@@ -177,75 +142,99 @@ def _check_columns(frame: pd.DataFrame, path: Path, ignore: Sequence[str], label
             hint="one column: 'label' for one class a recording, 'labels' for several with "
             f"'{LABEL_SEPARATOR}' between; --task beats or unlabelled needs none",
         )
-    for name in ignore:
-        if name not in names:
-            raise DataError(
-                f"ignore names '{name}', which {path} does not have", hint=nearest_hint(name, names)
-            )
-    if frame.empty:
-        raise DataError(f"{path} has no rows", hint="add one row a recording")
 
 
-def _texts(frame: pd.DataFrame, column: str) -> list[str | None]:
-    """Return a column as stripped text, None where it is empty."""
-    values = []
-    for value in frame[column].tolist():
-        text = "" if value is None or value != value else str(value).strip()
-        values.append(text or None)
-    return values
-
-
-def _check_records(records: Sequence[str | None], path: Path) -> None:
-    for number, record in enumerate(records, start=1):
+def _records(table: TextTable) -> list[str]:
+    path, records = table.path, []
+    for number, record in enumerate(table["record"], start=1):
         if record is None:
             raise DataError(f"{path}, row {number}: 'record' is empty", hint="name the recording")
-        if Path(record).is_absolute() or ".." in Path(record).parts:
+        below = PurePosixPath(record)
+        if below.is_absolute() or ".." in below.parts:
             raise DataError(
                 f"{path}, row {number}: record '{record}' is not a path below the folder",
                 hint="give a path relative to the folder of recordings, without suffix",
             )
+        records.append(str(below))  # "./a" is "a"
     twice = [record for record, count in Counter(records).items() if count > 1]
     if twice:
         raise DataError(
             f"{path} lists record {twice[0]} twice", hint="one row a recording; merge its labels"
         )
+    return records
 
 
-def _labels(frame: pd.DataFrame, path: Path) -> list[tuple[str, ...] | None]:
-    if "label" in frame:
-        return [None if text is None else (text,) for text in _texts(frame, "label")]
-    rows: list[tuple[str, ...] | None] = []
-    for text in _texts(frame, "labels"):
-        if text is None:
-            rows.append(None)
-            continue
-        names = [name.strip() for name in text.split(LABEL_SEPARATOR)]
-        rows.append(tuple(dict.fromkeys(name for name in names if name)))
+def _labels(table: TextTable, records: Sequence[str]) -> list[tuple[str, ...] | None]:
+    rows: list[tuple[str, ...] | None]
+    if "label" in table:
+        rows = [None if text is None else (text,) for text in table["label"]]
+    else:
+        rows = [None if text is None else _several(text) for text in table["labels"]]
+    for record, labels in zip(records, rows, strict=True):
+        for label in labels or ():
+            if any(mark in label for mark in ",;|"):
+                raise DataError(
+                    f"{table.path}, record {record}: the label '{label}' holds one of , ; |",
+                    hint=f"several labels go into a column 'labels' with '{LABEL_SEPARATOR}' "
+                    "between; a class's name may not hold these marks",
+                )
     return rows
 
 
-def _feature_columns(frame: pd.DataFrame, column: str, path: Path) -> dict[str, list[float]]:
+def _several(text: str) -> tuple[str, ...]:
+    """Return the labels of a cell; a lone separator is a recording with none of the classes."""
+    names = [name.strip() for name in text.split(LABEL_SEPARATOR)]
+    return tuple(dict.fromkeys(name for name in names if name))
+
+
+def _classes(table: TextTable, labels: Sequence[tuple[str, ...] | None]) -> tuple[str, ...]:
+    classes = tuple(sorted({label for row in labels if row for label in row}))
+    if len(classes) < (1 if "labels" in table else 2):
+        column = "labels" if "labels" in table else "label"
+        raise DataError(
+            f"{table.path}: the column '{column}' holds {' and '.join(classes) or 'nothing'}, "
+            "expected at least two classes to tell apart",
+            hint="add recordings of another class; --task unlabelled prepares for prediction alone",
+        )
+    return classes
+
+
+def _feature_columns(table: TextTable, column: str) -> dict[str, list[float]]:
     """Return feature -> values: the numbers of a column, or one feature a word of it."""
-    texts = _texts(frame, column)
+    texts = table[column]
     numbers = [_number(text) for text in texts]
-    known = [number is not None for text, number in zip(texts, numbers, strict=True) if text]
-    if all(known):
-        return {column: [math.nan if number is None else number for number in numbers]}
+    known = [number for text, number in zip(texts, numbers, strict=True) if text]
+    if all(number is not None for number in known):
+        return {column: _in_range(table, column, numbers)}
+    leave_out = f"correct it, or leave it out with --ignore {column}"
+    if sum(number is not None for number in known) > len(known) // 2:
+        bad = next(t for t, n in zip(texts, numbers, strict=True) if t and n is None)
+        raise DataError(
+            f"{table.path}: column '{column}' holds numbers, and also '{bad}'", hint=leave_out
+        )
     values = sorted({text for text in texts if text})
     if len(values) > MOST_VALUES:
-        if sum(known) > len(known) // 2:
-            bad = next(t for t, n in zip(texts, numbers, strict=True) if t and n is None)
-            message = f"{path}: column '{column}' holds numbers, and also '{bad}'"
-        else:
-            message = (
-                f"{path}: column '{column}' has {len(values)} different words, at most "
-                f"{MOST_VALUES} make a category"
-            )
-        raise DataError(message, hint=f"correct it, or leave it out with --ignore {column}")
+        raise DataError(
+            f"{table.path}: column '{column}' has {len(values)} different words, at most "
+            f"{MOST_VALUES} make a category",
+            hint=leave_out,
+        )
     return {
         f"{column}={value}": [math.nan if text is None else float(text == value) for text in texts]
         for value in values
     }
+
+
+def _in_range(table: TextTable, column: str, numbers: Sequence[float | None]) -> list[float]:
+    values = [math.nan if number is None else number for number in numbers]
+    for value in values:
+        if abs(value) > LARGEST_NUMBER:
+            raise DataError(
+                f"{table.path}: column '{column}' holds {value:g}, expected numbers up to "
+                f"{LARGEST_NUMBER:g}",
+                hint=f"correct it, or leave it out with --ignore {column}",
+            )
+    return values
 
 
 def _number(text: str | None) -> float | None:
@@ -270,15 +259,15 @@ def _check_feature_names(features: Mapping[str, object], path: Path) -> None:
             )
 
 
-def _ages(frame: pd.DataFrame, records: Sequence[str | None], path: Path) -> list[float | None]:
-    if "age" not in frame:
+def _ages(table: TextTable, records: Sequence[str]) -> list[float | None]:
+    if "age" not in table:
         return [None] * len(records)
     ages: list[float | None] = []
-    for record, text in zip(records, _texts(frame, "age"), strict=True):
+    for record, text in zip(records, table["age"], strict=True):
         age = _number(text)
         if text is not None and (age is None or not (math.isnan(age) or 0 <= age <= LARGEST_AGE)):
             raise DataError(
-                f"{path}, record {record}: age is '{text}', expected years from 0 to "
+                f"{table.path}, record {record}: age is '{text}', expected years from 0 to "
                 f"{LARGEST_AGE:g} or nothing",
                 hint="leave the cell empty where the age is unknown",
             )
@@ -286,30 +275,29 @@ def _ages(frame: pd.DataFrame, records: Sequence[str | None], path: Path) -> lis
     return ages
 
 
-def _sexes(frame: pd.DataFrame, records: Sequence[str | None], path: Path) -> list[Sex | None]:
-    if "sex" not in frame:
+def _sexes(table: TextTable, records: Sequence[str]) -> list[Sex | None]:
+    if "sex" not in table:
         return [None] * len(records)
     sexes: list[Sex | None] = []
-    for record, text in zip(records, _texts(frame, "sex"), strict=True):
+    for record, text in zip(records, table["sex"], strict=True):
         if text is not None and text.casefold() not in _SEXES:
             raise DataError(
-                f"{path}, record {record}: sex is '{text}', expected female, male or nothing",
+                f"{table.path}, record {record}: sex is '{text}', expected female, male or nothing",
                 hint="write female or male (numbers mean different things in different databases)",
             )
         sexes.append(None if text is None else _SEXES[text.casefold()])
     return sexes
 
 
-def _split_of(
-    frame: pd.DataFrame, records: Sequence[str | None], path: Path
-) -> Mapping[str, str] | None:
-    if "split" not in frame:
+def _split_of(table: TextTable, records: Sequence[str]) -> Mapping[str, str] | None:
+    if "split" not in table:
         return None
-    parts = _texts(frame, "split")
+    parts = table["split"]
     for record, part in zip(records, parts, strict=True):
         if part not in PARTS:
             raise DataError(
-                f"{path}, record {record}: split is '{part or ''}', expected {', '.join(PARTS)}",
+                f"{table.path}, record {record}: split is '{part or ''}', expected one of "
+                f"{', '.join(PARTS)}",
                 hint="give every recording a part, or leave the column out",
             )
-    return {str(record): str(part) for record, part in zip(records, parts, strict=True)}
+    return {record: str(part) for record, part in zip(records, parts, strict=True)}

@@ -15,6 +15,7 @@ validation and test is the official split.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -32,11 +33,13 @@ from ecgmodels.data.databases.base import (
 )
 from ecgmodels.data.databases.mitdb import AAMI_CODES
 from ecgmodels.data.databases.recording_table import (
+    PARTS,
     RecordingTable,
-    find_table,
     read_recording_table,
 )
+from ecgmodels.data.databases.text_columns import find_table
 from ecgmodels.data.preparation.splits import Split
+from ecgmodels.data.recordings.leads import standard_lead
 from ecgmodels.data.recordings.records import Record
 from ecgmodels.data.recordings.wfdb_header import read_header
 from ecgmodels.data.recordings.wfdb_records import read_beats, read_wfdb_record
@@ -53,6 +56,9 @@ class WFDBFolderSettings(Config):
     """CSV or Parquet file, below the folder or absolute; None takes the only one there is."""
     ignore: tuple[str, ...] = ()
     """Columns that do not become features."""
+    common_leads: bool = False
+    """Take the leads that every recording has; otherwise a recording that lacks one of those that
+    most have is left out, by name."""
 
 
 @register
@@ -91,6 +97,11 @@ class _Recordings(Recordings):
         )
 
     @cached_property
+    def settings(self) -> WFDBFolderSettings:  # type: ignore[override]
+        """With the table's name, wherever it lies: the same rows are the same dataset."""
+        return replace(self._settings, table=self._table.path.name)
+
+    @cached_property
     def task(self) -> Task:  # type: ignore[override]
         """The classes of the table, or of beats."""
         if self._task == UNLABELLED:
@@ -118,28 +129,40 @@ class _Recordings(Recordings):
 
     @cached_property
     def leads(self) -> tuple[str, ...]:  # type: ignore[override]
-        """The leads that every recording has, in the order and spelling of the first."""
-        names: dict[str, str] = {}
-        for number, record_id in enumerate(self.record_ids):
-            path = self._source / f"{record_id}.hea"
-            if not os.path.isfile(path):  # unlike Path's, False for a name that is too long
-                continue  # reading the record reports it by name
-            here = {signal.name.casefold(): signal.name for signal in read_header(path).signals}
-            common = {key: name for key, name in names.items() if key in here} if names else here
-            if not common:
-                raise DataError(
-                    f"record {record_id} has the leads {', '.join(here.values())}, none of which "
-                    f"the {number} records before it all have",
-                    hint="give one folder and table for recordings with the same leads",
-                )
-            names = common
-        if not names:
+        """The leads that most recordings have, in the order of the first of these.
+
+        A recording that lacks one of them cannot be read, and is named; with `common_leads` they
+        are those that every recording has.
+        """
+        of_record = {record_id: self._leads_of(record_id) for record_id in self.record_ids}
+        readable = {record_id: leads for record_id, leads in of_record.items() if leads}
+        if not readable:
             raise DataError(
                 f"{self._source} holds none of the records that {self._table.path} lists "
                 f"({self.record_ids[0]}.hea, for one)",
                 hint="the column 'record' holds paths below the folder, without suffix",
             )
-        return tuple(names.values())
+        if not self._settings.common_leads:
+            sets = Counter(frozenset(leads) for leads in readable.values())
+            commonest = sets.most_common(1)[0][0]
+            return next(leads for leads in readable.values() if commonest == set(leads))
+        common = set.intersection(*map(set, readable.values()))
+        if not common:
+            raise DataError(
+                f"the {len(readable)} recordings in {self._source} have no lead in common",
+                hint="make one table for recordings with the same leads",
+            )
+        return tuple(lead for lead in next(iter(readable.values())) if lead in common)
+
+    def _leads_of(self, record_id: str) -> tuple[str, ...]:
+        """Return a record's leads; none where its header cannot be read, which `read` reports."""
+        path = self._source / f"{record_id}.hea"
+        if not os.path.isfile(path):  # unlike Path's, False for a name that is too long
+            return ()
+        try:
+            return tuple(standard_lead(signal.name) for signal in read_header(path).signals)
+        except DataError:
+            return ()
 
     @cached_property
     def extra_features(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -197,8 +220,18 @@ class _Recordings(Recordings):
             patient_id=row.patient,
             annotations="atr" if self._task == BEATS else None,
         )
-        recorded = {lead.casefold(): index for index, lead in enumerate(record.leads)}
-        order = [recorded[lead.casefold()] for lead in self.leads]
+        recorded = [standard_lead(lead) for lead in record.leads]
+        for lead in self.leads:
+            times = recorded.count(lead)
+            if times != 1:
+                has = f"the lead {lead} {times} times" if times else f"no lead {lead}"
+                raise DataError(
+                    f"record {record_id} has {has}; its leads are {', '.join(recorded)}, "
+                    f"most recordings have {', '.join(self.leads)}",
+                    hint="take the row out of the table, correct the header, or prepare with "
+                    "--common-leads the leads that all recordings have",
+                )
+        order = [recorded.index(lead) for lead in self.leads]
         return replace(
             record,
             signal_mv=record.signal_mv[order],
@@ -213,9 +246,14 @@ class _Recordings(Recordings):
         """Return the table's own split."""
         split_of = self._table.split_of
         assert split_of is not None
-        return Split(
-            **{
-                part: tuple(record for record in self.record_ids if split_of[record] == part)
-                for part in ("train", "validation", "test")
-            }
-        )
+        parts = {
+            part: tuple(record for record in self.record_ids if split_of[record] == part)
+            for part in PARTS
+        }
+        for part, records in parts.items():
+            if not records:
+                raise DataError(
+                    f"{self._table.path}: no recording with a label has the split '{part}'",
+                    hint=f"the column 'split' needs each of {', '.join(PARTS)}; or leave it out",
+                )
+        return Split(**parts)

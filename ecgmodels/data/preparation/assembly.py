@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from ecgmodels.data.databases import Database, Recordings
 from ecgmodels.data.preparation.options import ResolvedOptions, window_samples
-from ecgmodels.data.preparation.planning import LEAVE_OUT, Plan, folds_of
+from ecgmodels.data.preparation.planning import LEAVE_OUT, Plan, folds_of, unscorable
 from ecgmodels.data.preparation.splits import Split, check_classes, check_split
 from ecgmodels.data.segmentation.features import non_causal_features
 from ecgmodels.data.storage.consistency import check_consistency, check_splits
@@ -51,8 +52,8 @@ def assemble(
     Raises:
         DataError: what is left has no segment, an empty part, or a part without a scored class.
     """
-    records, splits = written.records, _splits(recordings, options, plan, written.records, failed)
-    records = records.with_splits(splits)
+    plan, splits = _splits(recordings, options, plan, written.records, failed)
+    records = written.records.with_splits(splits)
     shared = _shared_patients(recordings, options, failed)
     check_splits(records, shared)
     rate_hz = options.rate_hz or float(records.numbers("rate_hz")[0])
@@ -102,8 +103,11 @@ def _splits(
     plan: Plan,
     records: RecordTable,
     failed: Mapping[str, str],
-) -> dict[str, Split]:
-    """Return the splits without the records that failed; none where nothing is labelled."""
+) -> tuple[Plan, dict[str, Split]]:
+    """Return the splits without the records that failed (none where nothing is labelled).
+
+    A class that has become too rare by what failed or was rejected is no longer scored in the plan.
+    """
     hint = LEAVE_OUT
     if failed:
         record_id, reason = next(iter(failed.items()))
@@ -111,13 +115,25 @@ def _splits(
     if not records.segments.any():
         raise DataError("no record has a segment: " + _why(records), hint=hint)
     if options.split is None:
-        return {}
+        return plan, {}
     fixed = plan.split.without(failed)
     shared = recordings.shared_patients(options.split)
     check_split(options.split, fixed, plan.patient_of, shared)
     counts = _counts(records)
-    check_classes(options.split, fixed, counts, plan.scored, hint=hint)
-    return {"fixed": fixed, **folds_of(options, fixed, counts, plan.patient_of, plan.scored)}
+    lost = unscorable(
+        fixed,
+        counts,
+        plan.patient_of,
+        plan.scored,
+        folds=options.folds,
+        multi_label=recordings.task.multi_label,
+    )
+    if len(lost) == len(plan.scored):
+        check_classes(options.split, fixed, counts, plan.scored, hint=hint)
+    scored = tuple(label for label in plan.scored if label not in lost)
+    plan = replace(plan, scored=scored, unscored={**plan.unscored, **lost})
+    folds = folds_of(options, fixed, counts, plan.patient_of, plan.scored)
+    return plan, {"fixed": fixed, **folds}
 
 
 def _counts(records: RecordTable) -> dict[str, dict[str, int]]:

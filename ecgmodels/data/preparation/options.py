@@ -212,7 +212,7 @@ def resolve(
         folds=chosen("folds", 4) if task.classes else 0,
         seed=chosen("seed", 0),
         score="segment" if alone else chosen("score", "mean"),
-        settings=dict(vars(settings)),
+        settings=dict(vars(recordings.settings or settings)),
     )
     if options.seed is not None and not resolved.folds and resolved.split != STRATIFIED:
         raise DataError(

@@ -31,7 +31,7 @@ class Plan:
     scored: tuple[str, ...]
     """The scored classes among those kept."""
     unscored: Mapping[str, str]
-    """Class -> why it is not scored, though the task has it so: it is too rare here."""
+    """Class -> why it is not scored, though the task has it so."""
     failed: tuple[FailedRecord, ...]
     """Records of which not even patient and labels can be read; they are not in the split."""
 
@@ -82,7 +82,14 @@ def plan_records(recordings: Recordings, options: ResolvedOptions) -> Plan:
     shared = recordings.shared_patients(options.split)
     check_split(options.split, split, patient_of, shared)
     if count:
-        unscored = too_rare(split, counts, patient_of, scored, options.folds)
+        unscored = unscorable(
+            split,
+            counts,
+            patient_of,
+            scored,
+            folds=options.folds,
+            multi_label=recordings.task.multi_label,
+        )
         if len(unscored) == len(scored):
             check_classes(options.split, split, counts, scored, hint=LEAVE_OUT)
             folds_of(options, split, counts, patient_of, scored)
@@ -91,16 +98,19 @@ def plan_records(recordings: Recordings, options: ResolvedOptions) -> Plan:
     return Plan(split=split, patient_of=patient_of, scored=scored, unscored=unscored, failed=failed)
 
 
-def too_rare(
+def unscorable(
     split: Split,
     class_counts: ClassCounts,
     patient_of: Mapping[str, str],
     scored: Sequence[str],
+    *,
     folds: int,
+    multi_label: bool,
 ) -> dict[str, str]:
-    """Return class -> why it cannot be scored: a part has none of it, or too few are there to fold.
+    """Return class -> why it cannot be scored.
 
-    A mean over classes that a part does not hold would measure their absence.
+    A part has none of it (a mean over such classes would measure their absence), too few patients
+    have it for the folds, or, among several labels, nothing is without it.
     """
     reasons = {}
     for label in scored:
@@ -110,8 +120,15 @@ def too_rare(
         }
         development = patients["train"] + patients["validation"]
         lacking = [part for part, count in patients.items() if not count]
+        everywhere = [
+            part
+            for part, records in split.parts.items()
+            if all(class_counts[record].get(label) for record in records)
+        ]
         if len(lacking) == _PARTS:
             reasons[label] = "no recording has it"
+        elif everywhere and multi_label:
+            reasons[label] = f"all of the {'/'.join(everywhere)} part have it"
         elif lacking:
             reasons[label] = f"none in the {'/'.join(lacking)} part"
         elif folds and development < folds:

@@ -172,7 +172,7 @@ def _relative_height(height: NDArray[np.float64]) -> NDArray[np.float64]:
     # The upper quartile: half of all detections can be P waves that no beat follows (record 231).
     if not len(height):
         return height
-    return height / ndimage.percentile_filter(height, 75, size=_NEIGHBOURS, mode="nearest")
+    return height / ndimage.percentile_filter(height, 75, size=_NEIGHBOURS, mode="mirror")
 
 
 def _combine(

@@ -22,6 +22,7 @@ CANONICAL_12 = LIMB + PRECORDIAL
 INDEPENDENT_8 = ("I", "II", *PRECORDIAL)
 """Those that are measured where only eight are stored; the others follow from I and II."""
 
+_STANDARD = {name.lower(): name for name in CANONICAL_12}
 _SHARES = {  # of I and of II
     "I": (1.0, 0.0),
     "II": (0.0, 1.0),
@@ -30,6 +31,11 @@ _SHARES = {  # of I and of II
     "aVL": (1.0, -0.5),
     "aVF": (-0.5, 1.0),
 }
+
+
+def standard_lead(name: str) -> str:
+    """Return a standard lead's standard spelling ("aVR" for "AVR"), and any other as it is."""
+    return _STANDARD.get(name.strip().lower(), name)
 
 
 def lead_order(stored: Sequence[str], wanted: Sequence[str], *, where: str) -> list[int]:

@@ -200,11 +200,17 @@ def _people(records: RecordTable) -> str:
 
 def _features(manifest: Manifest, records: RecordTable) -> str:
     lines = []
-    for name in manifest.features:
+    fixed = manifest.splits.get("fixed")
+    for index, name in enumerate(manifest.features):
         missing = int(records.missing(name).sum(dtype=np.int64))
         causal = ", not causal" if name in manifest.non_causal_features else ""
         known = f"missing in {missing:,} segments" if missing else "always known"
-        lines.append(f"  {name}: {known}{causal}")
+        spread = ""
+        if fixed is not None:  # a sentinel such as -9999 shows here
+            mean = fixed.normalisation.feature_mean[index]
+            deviation = fixed.normalisation.feature_std[index]
+            spread = f", mean {mean:.4g} and SD {deviation:.4g} in train"
+        lines.append(f"  {name}: {known}{causal}{spread}")
     return "\n".join(["features:", *lines]) if lines else "features: none"
 
 

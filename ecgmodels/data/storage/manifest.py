@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -118,7 +119,7 @@ class Manifest:
     """Empty where nothing is labelled: then all records are in the test part."""
     scored_classes: tuple[str, ...]
     unscored: dict[str, str]
-    """Class that the task scores -> why it is not scored here: it is too rare."""
+    """Class that the task scores -> why it is not scored here, such as that a part lacks it."""
     features: tuple[str, ...]
     non_causal_features: tuple[str, ...]
     """Features that need what comes later: not to be had from a live signal in time."""
@@ -145,19 +146,23 @@ class Manifest:
     @property
     def hash(self) -> str:
         """SHA-256 (hex) of the canonical JSON. It covers the files' checksums, hence the data."""
-        canonical = json.dumps(
-            dataclasses.asdict(self), sort_keys=True, separators=(",", ":"), allow_nan=False
-        )
-        return hashlib.sha256(canonical.encode()).hexdigest()
+        return hash_of(dataclasses.asdict(self))
+
+
+def hash_of(values: Mapping[str, Any]) -> str:
+    """Return the SHA-256 (hex) of a manifest's values as canonical JSON."""
+    canonical = json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 _ADAPTER = TypeAdapter(Manifest)
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> Path:
-    """Write dataset.json; return its path."""
+    """Write dataset.json, the manifest and its own hash; return its path."""
     path = folder / MANIFEST_NAME
-    text = json.dumps(dataclasses.asdict(manifest), indent=1, ensure_ascii=False, allow_nan=False)
+    values = {**dataclasses.asdict(manifest), "hash": manifest.hash}
+    text = json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False)
     write_atomically(path, (text + "\n").encode())
     return path
 
@@ -166,7 +171,8 @@ def read_manifest(folder: Path) -> Manifest:
     """Read dataset.json and check its form.
 
     Raises:
-        DataError: it is missing, of another format, or has an unknown or missing field.
+        DataError: it is missing, of another format, has an unknown or missing field, or is not as
+            it was written.
     """
     path = folder / MANIFEST_NAME
     try:
@@ -188,7 +194,7 @@ def parse_manifest(content: bytes, name: str) -> Manifest:
     try:
         values = json.loads(content)
         version = values["format_version"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(
             f"{name} is not a dataset's manifest: {type(error).__name__}: {error}", hint=AGAIN
         ) from error
@@ -198,8 +204,9 @@ def parse_manifest(content: bytes, name: str) -> Manifest:
             f"{name} has format version {version}, this program reads version {FORMAT_VERSION}",
             hint="update ecgsearch, or prepare the dataset with this version" if newer else AGAIN,
         )
+    stated = values.pop("hash", None)
     try:
-        manifest = _ADAPTER.validate_json(content)
+        manifest = _ADAPTER.validate_json(json.dumps(values))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(step) for step in first["loc"])
@@ -207,6 +214,12 @@ def parse_manifest(content: bytes, name: str) -> Manifest:
     except DataError as error:  # the options' own checks
         raise DataError(f"{name}, options: {error}", hint=AGAIN) from error
     _check_options(values["options"], manifest, name)
+    if stated != hash_of(values):
+        raise DataError(
+            f"{name} was changed after it was written: its hash is {hash_of(values)[:12]}, it says "
+            f"{str(stated)[:12]}",
+            hint="copy the dataset again, or " + AGAIN,
+        )
     for file in (manifest.records.file, *(shard.file for shard in manifest.shards)):
         # A manifest from elsewhere must not make this program write or read elsewhere.
         if not _FILE_NAME.fullmatch(file):

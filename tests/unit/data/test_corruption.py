@@ -15,6 +15,7 @@ import pytest
 
 from ecgmodels.data import check_dataset, describe_dataset, open_dataset
 from ecgmodels.data.preparation.splits import Split, check_split
+from ecgmodels.data.storage.manifest import hash_of
 from ecgmodels.data.storage.record_table import RecordTable, open_record_table
 from ecgmodels.data.storage.record_table_writer import write_record_table
 from ecgmodels.data.storage.shards import sha256_of
@@ -46,10 +47,12 @@ def flip_a_byte(path: Path) -> None:
 
 
 def change_manifest(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change what the manifest says, and have its own hash say so, too."""
     path = folder / "dataset.json"
     values = json.loads(path.read_text())
+    del values["hash"]
     change(values)
-    path.write_text(json.dumps(values))
+    path.write_text(json.dumps({**values, "hash": hash_of(values)}))
 
 
 def rewrite(folder: Path, file: str, batch: pa.RecordBatch) -> None:
@@ -160,7 +163,48 @@ def test_an_older_manifest_is_refused_with_the_advice_to_prepare_again(folder: P
     assert "prepare the dataset again" in caught.value.hint
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", "7", "{", "\0", '{"format_version": "2"}'])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda values: values.update(rate_hz=values["rate_hz"] + 1),
+        lambda values: values.update(leads=values["leads"][::-1]),
+        lambda values: values.update(uv_per_unit=2.0),
+        lambda values: values.update(title="Another"),
+        lambda values: values.pop("hash"),
+    ],
+)
+def test_a_manifest_that_was_changed_by_hand_is_refused(
+    folder: Path, change: Callable[[dict[str, Any]], object]
+) -> None:
+    path = folder / "dataset.json"
+    values = json.loads(path.read_text())
+    change(values)
+    path.write_text(json.dumps(values))
+    with pytest.raises(DataError, match=r"dataset\.json was changed after it was written"):
+        open_dataset(folder)
+
+
+def test_a_flipped_bit_anywhere_in_the_manifest_is_found(folder: Path) -> None:
+    path = folder / "dataset.json"
+    whole = path.read_bytes()
+    for place in range(0, len(whole), 37):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        if json_or_none(path) == json.loads(whole):
+            continue  # white space, or another spelling of the same number
+        with pytest.raises(DataError, match=r"dataset\.json"):
+            open_dataset(folder)
+
+
+def json_or_none(path: Path) -> object:
+    try:
+        return json.loads(path.read_bytes())
+    except ValueError:
+        return None
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[" * 100_000, "[]", "{}", "7", "{", "\0", '{"format_version": "2"}']
+)
 def test_a_manifest_of_something_else_is_named(folder: Path, text: str) -> None:
     (folder / "dataset.json").write_text(text)
     with pytest.raises(DataError, match=r"dataset\.json"):

@@ -113,8 +113,12 @@ def test_ages_sexes_and_features_are_told_with_what_is_missing(tmp_path: Path) -
     records = make_records()
     missing = [sum(record.entry.missing[i] for record in records) for i in range(len(FEATURES))]
     lines = describe(tmp_path / "with", records)
-    assert f"  age: missing in {missing[0]} segments" in lines
-    assert f"  rr_next_s: missing in {missing[1]} segments, not causal" in lines
+    features = [line.partition(", mean ") for line in lines if ", mean " in line]
+    assert [line for line, _, _ in features] == [
+        f"  age: missing in {missing[0]} segments",
+        f"  rr_next_s: missing in {missing[1]} segments, not causal",
+    ]
+    assert all(spread.endswith(" in train") and " and SD " in spread for _, _, spread in features)
 
 
 def test_without_patient_ids_recordings_count_as_patients_and_it_says_so(tmp_path: Path) -> None:

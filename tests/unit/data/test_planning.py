@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ecgmodels.data.preparation.planning import too_rare
+from typing import Any
+
+from ecgmodels.data.preparation.planning import unscorable
 from ecgmodels.data.preparation.splits import Split
 
 SPLIT = Split(train=("a", "b", "c"), validation=("d", "e"), test=("f", "g"))
@@ -18,15 +20,28 @@ COUNTS = {
 }
 
 
+def unscored(*arguments: Any, folds: int, multi_label: bool = False) -> dict[str, str]:
+    return unscorable(*arguments, folds=folds, multi_label=multi_label)
+
+
 def test_a_class_in_every_part_is_scored() -> None:
-    assert too_rare(SPLIT, COUNTS, PATIENT_OF, ["AF", "PVC"], folds=0) == {}
+    assert unscored(SPLIT, COUNTS, PATIENT_OF, ["AF", "PVC"], folds=0) == {}
 
 
 def test_a_class_that_a_part_lacks_is_named_with_the_part() -> None:
-    reasons = too_rare(SPLIT, COUNTS, PATIENT_OF, ["AF", "LBBB", "RBBB"], folds=0)
+    reasons = unscored(SPLIT, COUNTS, PATIENT_OF, ["AF", "LBBB", "RBBB"], folds=0)
     assert reasons == {"LBBB": "none in the test part", "RBBB": "no recording has it"}
 
 
 def test_folds_need_a_patient_each_and_recordings_of_one_patient_count_once() -> None:
-    assert too_rare(SPLIT, COUNTS, PATIENT_OF, ["AF"], folds=3) == {}
-    assert too_rare(SPLIT, COUNTS, PATIENT_OF, ["AF"], folds=4) == {"AF": "3 patients for 4 folds"}
+    assert unscored(SPLIT, COUNTS, PATIENT_OF, ["AF"], folds=3) == {}
+    assert unscored(SPLIT, COUNTS, PATIENT_OF, ["AF"], folds=4) == {"AF": "3 patients for 4 folds"}
+
+
+def test_of_several_labels_one_that_all_have_tells_nothing() -> None:
+    counts = {record: {**of_class, "sinus": 1} for record, of_class in COUNTS.items()}
+    reasons = unscored(SPLIT, counts, PATIENT_OF, ["AF", "sinus"], folds=0, multi_label=True)
+    assert reasons == {
+        "AF": "all of the train part have it",
+        "sinus": "all of the train/validation/test part have it",
+    }

@@ -332,7 +332,7 @@ def test_a_part_of_which_every_recording_is_damaged_is_named(
         prepare("synthetic", recordings, tmp_path / "out", OPTIONS, processes=1)
 
 
-def test_a_scored_class_that_vanishes_with_a_damaged_recording_is_an_error(
+def test_a_class_that_vanishes_from_a_part_with_a_damaged_recording_is_not_scored(
     tmp_path: Path,
 ) -> None:
     folder = tmp_path / "recordings"
@@ -342,9 +342,13 @@ def test_a_scored_class_that_vanishes_with_a_damaged_recording_is_an_error(
         lines.append(f"r{number},P{number},{'AB'[number // 3]},{part}")
     (folder / "records.csv").write_text("\n".join(lines) + "\n")
     cut_short(folder, "r4")
-    with pytest.raises(DataError, match="'table' has no B in its validation part") as caught:
-        prepare("wfdb-folder", folder, tmp_path / "out", PrepareOptions(folds=0), processes=1)
-    assert caught.value.hint.startswith("mend the 1 records that failed (r4: r4.dat is cut short")
+    manifest = prepare("wfdb-folder", folder, tmp_path / "B", PrepareOptions(folds=0), processes=1)
+    assert manifest.scored_classes == ("A",)
+    assert manifest.unscored == {"B": "none in the validation part"}
+    cut_short(folder, "r0")
+    with pytest.raises(DataError, match="'table' has no A in its train") as caught:
+        prepare("wfdb-folder", folder, tmp_path / "none", PrepareOptions(folds=0), processes=1)
+    assert caught.value.hint.startswith("mend the 2 records that failed (r0: r0.dat is cut short")
 
 
 def test_a_recording_whose_annotations_are_gone_is_named_before_any_is_read(

@@ -170,7 +170,7 @@ def test_what_failed_is_named_after_what_was_prepared_and_a_second_time_says_so(
     command += ["--out", str(tmp_path / "out"), "--folds", "0"]
     assert main(command) == 0
     told = capsys.readouterr()
-    assert "1 of 10 records failed:\n  s004a: " in told.out
+    assert "1 of 10 records failed: s004a\n  fix: copy the recording again" in told.out
     assert re.search(r"^prepared in \d+\.\d s$", told.out, re.MULTILINE)
     assert told.err == ""
     assert main(command) == 0
