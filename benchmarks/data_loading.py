@@ -14,9 +14,9 @@ epochs    segments/s of shuffled batches of 128, normalised, of MIT-BIH's traini
           file; .npy is numpy's memory map, indexed; datasets is Hugging Face's; Ray Data is
           `iter_torch_batches` with a local shuffle. Slow ones read a part of an epoch.
 cold      MB/s of an epoch over shards that are not in the page cache, read in windows (see
-          ecgmodels.paging); the peers are the same files read from end to end, and the same epoch
-          in a fully random order (a part of it). Then MB of memory that the epoch takes beyond what
-          the process had, beside the data's size.
+          ecgmodels.loading.paging); the peers are the same files read from end to end, and the
+          same epoch in a fully random order (a part of it). Then MB of memory that the epoch takes
+          beyond what the process had, beside the data's size.
 """
 
 from __future__ import annotations

@@ -15,9 +15,9 @@ from alone import alone
 from made_segments import mapped, write_shards
 from table import Row, cpu_name
 
-from ecgmodels.batches import DeviceSegments
-from ecgmodels.paging import read_window
-from ecgmodels.sampling import segment_order
+from ecgmodels.loading.batches import DeviceSegments
+from ecgmodels.loading.paging import read_window
+from ecgmodels.loading.sampling import segment_order
 
 LEADS, SAMPLES, SHARDS, ROWS = 2, 256, 8, 2**17  # shards of 128 MiB, 1 GiB together
 BATCH = 512

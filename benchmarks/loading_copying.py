@@ -14,7 +14,7 @@ from alone import alone
 from made_segments import mapped, write_shards
 from table import Row, cpu_name
 
-from ecgmodels.batches import DeviceSegments
+from ecgmodels.loading.batches import DeviceSegments
 
 SHAPES = ((2, 128, 100_000), (2, 256, 100_000), (12, 1000, 20_000))
 """Leads, samples, segments: of MIT-BIH's number of beats, and of PTB-XL's of recordings."""

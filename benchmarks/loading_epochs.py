@@ -15,9 +15,9 @@ from alone import alone, skipped
 from loading_peers import BATCH, Cut
 from table import Row, cpu_name
 
-from ecgmodels.batches import to_device
 from ecgmodels.data import PrepareOptions, open_dataset, prepare, write_synthetic_recordings
-from ecgmodels.sampling import epoch_batches
+from ecgmodels.loading.batches import to_device
+from ecgmodels.loading.sampling import epoch_batches
 
 CPUS = min(4, os.cpu_count() or 1)
 EPOCHS = 3

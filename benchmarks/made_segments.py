@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from ecgmodels.batches import DeviceSegments, to_device
 from ecgmodels.data import Normalisation, ShardedSignal
+from ecgmodels.loading.batches import DeviceSegments, to_device
 
 FEATURES = ("age", "sex")
 
 
 @dataclass(frozen=True, kw_only=True)
 class MadeSegments:
-    """What `ecgmodels.batches.Segments` asks for."""
+    """What `ecgmodels.loading.batches.Segments` asks for."""
 
     signal_uv: Any
     valid_samples: np.ndarray[Any, Any]

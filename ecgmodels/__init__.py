@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from ecgmodels.card import load_model, save_model
     from ecgmodels.checkpoint import PastEpoch, read_history, read_model
     from ecgmodels.efficientecg import EfficientECG
-    from ecgmodels.metrics import classification_metrics, confusion_matrix
-    from ecgmodels.prediction import predict
-    from ecgmodels.training import Epoch, TrainingData, fit
+    from ecgmodels.metrics import classification_metrics, confusion_matrix, multi_label_metrics
+    from ecgmodels.prediction import predict, predict_records
+    from ecgmodels.training import Epoch, fit
+    from ecgmodels.training_data import TrainingData
 
 __all__ = [
     "ConfigError",
@@ -41,7 +42,9 @@ __all__ = [
     "cost",
     "fit",
     "load_model",
+    "multi_label_metrics",
     "predict",
+    "predict_records",
     "read_history",
     "read_model",
     "resolve",
@@ -52,12 +55,14 @@ _LAZY = {
     "EfficientECG": "efficientecg",
     "Epoch": "training",
     "PastEpoch": "checkpoint",
-    "TrainingData": "training",
+    "TrainingData": "training_data",
     "classification_metrics": "metrics",
     "confusion_matrix": "metrics",
     "fit": "training",
     "load_model": "card",
+    "multi_label_metrics": "metrics",
     "predict": "prediction",
+    "predict_records": "prediction",
     "read_history": "checkpoint",
     "read_model": "checkpoint",
     "save_model": "card",

@@ -13,16 +13,16 @@ from torch import Tensor, nn
 
 from ecgmodels.architecture import EfficientECGConfig
 from ecgmodels.augmentation import augment
-from ecgmodels.batches import Batch, DeviceSegments
 from ecgmodels.distributed import Ranks
 from ecgmodels.efficientecg import EfficientECG
 from ecgmodels.errors import TrainingError
+from ecgmodels.loading.batches import Batch, DeviceSegments
+from ecgmodels.loading.paging import Window
+from ecgmodels.loading.sampling import epoch_batches, noise_seed, steps_per_epoch
 from ecgmodels.losses import cross_entropy, loss_for
 from ecgmodels.metrics import metrics_of
 from ecgmodels.optimisation import MovingAverage, adamw, learning_rate
-from ecgmodels.paging import Window
 from ecgmodels.prediction import autocast, predict_slice
-from ecgmodels.sampling import epoch_batches, noise_seed, steps_per_epoch
 from ecgmodels.scoring import Score, scored
 from ecgmodels.training_config import TrainingConfig
 

@@ -11,8 +11,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ecgmodels.batches import DeviceSegments, Normalisation, Segments, to_device
 from ecgmodels.efficientecg import EfficientECG
+from ecgmodels.loading.batches import DeviceSegments, Normalisation, Segments, to_device
 from ecgmodels.scoring import RecordScores, score_records
 
 _BATCH = 512

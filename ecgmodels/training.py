@@ -21,14 +21,14 @@ import numpy as np
 import torch
 
 from ecgmodels.architecture import EfficientECGConfig
-from ecgmodels.batches import DeviceSegments, Segments, to_device
 from ecgmodels.checkpoint import PastEpoch, read_checkpoint, require_identity, write_checkpoint
 from ecgmodels.distributed import Ranks
 from ecgmodels.efficientecg import EfficientECG
 from ecgmodels.errors import ConfigError, TrainingError
-from ecgmodels.gathering import HostSignal
 from ecgmodels.learner import Learner
-from ecgmodels.paging import Window, read_window, usable_memory_bytes
+from ecgmodels.loading.batches import DeviceSegments, Segments, to_device
+from ecgmodels.loading.gathering import HostSignal
+from ecgmodels.loading.paging import Window, read_window, usable_memory_bytes
 from ecgmodels.training_config import TrainingConfig
 from ecgmodels.training_data import TrainingData
 

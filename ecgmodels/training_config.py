@@ -36,7 +36,7 @@ class TrainingConfig(Config):
     """Length of the linear warm-up."""
 
     label_smoothing: float = 0.0
-    """Share of the target spread over all classes."""
+    """Share of the target spread over all classes; of several labels, each moves towards 1/2."""
 
     gradient_clip: float | None = None
     """Largest gradient norm, or None."""
@@ -46,7 +46,8 @@ class TrainingConfig(Config):
 
     class_weighting: ClassWeighting = "none"
     """Loss weight of a class by its training count n: 1, 1 / sqrt(n) or 1 / n, scaled so that the
-    mean over training segments is 1."""
+    mean over training segments is 1. Of several labels, the weight of having a class: 1,
+    sqrt(without / with) or without / with."""
 
     segments_per_epoch: int | None = None
     """Segments an epoch reads (rounded up to whole batches), or None for as many as there are."""

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from ecgmodels.architecture import EfficientECGConfig
-from ecgmodels.batches import Normalisation, Segments
 from ecgmodels.errors import ConfigError
+from ecgmodels.loading.batches import Normalisation, Segments
 from ecgmodels.scoring import Score, record_labels
 
 

@@ -77,6 +77,11 @@ class Recordings(ABC):
         """Record id -> why it is left out (paced, unlabelled)."""
         return {}
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What whoever uses the recordings must know of them, such as what was corrected."""
+        return ()
+
     @abstractmethod
     def patient_of(self, record_id: str) -> str:
         """Return the patient of a record."""

@@ -6,6 +6,7 @@ in Cardiology Challenge 2017", Computing in Cardiology 44, 2017. Labels are thos
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -101,7 +102,7 @@ class _Recordings(Recordings):
         """
         for suffix in (".hea", ".mat"):
             path = self._source / f"{self._stems[record_id]}{suffix}"
-            if not path.is_file():
+            if not os.path.isfile(path):
                 raise DataError(
                     f"record {record_id} is incomplete: {path} is missing",
                     hint="copy it again, or take the record out of RECORDS",

@@ -119,6 +119,24 @@ class _Recordings(Recordings):
             record: _UNLABELLED for record in self._folders if self._labels_if_sound(record) is None
         }
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Which recordings' gain was corrected."""
+        if not self._correct_gain:
+            return ()
+        corrected = [
+            record
+            for record in self._folders
+            if _GEORGIA.fullmatch(record) and self._has_first_gain(record)
+        ]
+        if not corrected:
+            return ()
+        shown = ", ".join(corrected[:5]) + (", ..." if len(corrected) > 5 else "")
+        return (
+            f"{len(corrected):,} headers of Georgia's first release state 4880 units a mV where "
+            f"the samples have 1000: read as 1000 ({shown}); --no-correct-gain keeps it",
+        )
+
     def patient_of(self, record_id: str) -> str:
         """Return the record id: the challenges do not say whose a recording is."""
         return record_id
@@ -165,6 +183,14 @@ class _Recordings(Recordings):
 
     def _path(self, record_id: str) -> Path:
         return self._folders[record_id] / f"{record_id}.hea"
+
+    def _has_first_gain(self, record_id: str) -> bool:
+        try:
+            return any(
+                spec.gain == _FIRST_GAIN for spec in read_header(self._path(record_id)).signals
+            )
+        except DataError:
+            return False  # `read` says what is wrong
 
     def _header(self, record_id: str) -> Header:
         header = read_header(self._path(record_id))

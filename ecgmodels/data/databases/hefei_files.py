@@ -47,8 +47,14 @@ class LabelLine:
 
     @property
     def unlabelled(self) -> bool:
-        """Whether the line is whole, and names no label."""
-        return len(self.columns) >= 3 and not any(self.columns[3:])
+        """Whether the line names no label, and has age and gender where they belong."""
+        if any(self.columns[3:]):
+            return False
+        try:
+            _ = self.age, self.sex
+        except DataError:  # a column has slipped: the label may be there
+            return False
+        return True
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -152,8 +158,8 @@ def read_labels(path: Path, classes: Sequence[str]) -> dict[str, LabelLine]:
         if not text.strip():
             continue
         fields = [field.strip() for field in text.split("\t")]
-        # Where there is no tab, spaces may stand for them; the first word is still the id.
-        first = fields[0] if len(fields) > 1 else text.split()[0]
+        # Where spaces stand for the tabs, the first word is still the id.
+        first = fields[0] if len(fields) >= 3 else fields[0].partition(" ")[0]
         record_id = first.removesuffix(".txt")
         if not record_id:
             raise DataError(

@@ -156,6 +156,7 @@ class _Recordings(Recordings):
         if self._settings.min_likelihood > 0:
             unlabelled += f" of likelihood {self._settings.min_likelihood:g} or more"
         reasons = {}
+        _ = self._scp  # without which no row is right
         for name in self._rows:
             with suppress(DataError):
                 if not os.path.isfile(self._header(name)):

@@ -19,6 +19,7 @@ from ecgmodels.data.recordings.wfdb_files import unreadable
 from ecgmodels.errors import DataError
 
 _Value = TypeVar("_Value")
+_MOST_DIGITS = 18
 _COPY_AGAIN = "copy the file again from the database's page"
 
 
@@ -63,7 +64,8 @@ class Row:
         """Return a whole number, also where it is written as "15709.0"."""
         whole, _, fraction = self.text(column).partition(".")
         # str.isdigit also holds for "²" and digits of other scripts.
-        if not (whole.isascii() and whole.isdigit()) or fraction.strip("0"):
+        digits = whole.isascii() and whole.isdigit() and len(whole) <= _MOST_DIGITS
+        if not digits or fraction.strip("0"):
             raise self.wrong(column, "a whole number")
         return int(whole)
 

@@ -90,6 +90,7 @@ def assemble(
             for name in splits
         },
         shared_patients=shared,
+        notes=recordings.notes,
         records=_write_records(folder / RECORDS_NAME, records),
         shards=written.shards,
     )

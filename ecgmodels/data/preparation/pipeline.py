@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -12,6 +11,7 @@ from uuid import uuid4
 from ecgmodels.configs import Config
 from ecgmodels.data.databases import Database, find_database, open_recordings
 from ecgmodels.data.preparation.assembly import assemble
+from ecgmodels.data.preparation.destination import check_out, put_into_place
 from ecgmodels.data.preparation.mappers import (
     Mapper,
     available_cores,
@@ -22,19 +22,11 @@ from ecgmodels.data.preparation.options import PrepareOptions, ResolvedOptions, 
 from ecgmodels.data.preparation.planning import Plan, plan_records
 from ecgmodels.data.preparation.staging import staging_folder
 from ecgmodels.data.preparation.workers import FailedRecord, Job, Outcome
-from ecgmodels.data.storage.manifest import (
-    MANIFEST_NAME,
-    Manifest,
-    read_manifest,
-    write_manifest,
-)
+from ecgmodels.data.storage.manifest import Manifest, write_manifest
 from ecgmodels.data.storage.provenance import write_provenance
 from ecgmodels.data.storage.record_table import RecordEntry
 from ecgmodels.data.storage.shard_writer import ShardWriter, Written
-from ecgmodels.data.storage.verification import check_checksums
 from ecgmodels.errors import DataError
-
-_log = logging.getLogger(__name__)
 
 
 def prepare(
@@ -83,7 +75,7 @@ def prepare(
     try:
         recordings = open_recordings(database, source, options.task, own)
         resolved = resolve(options, recordings, found.defaults, own)
-        _check_out(out)
+        check_out(out, database, resolved)
         if mapper is None:
             mapper = _local_mapper(processes, len(recordings.record_ids))
         elif processes is not None:
@@ -118,8 +110,7 @@ def prepare(
             )
             write_provenance(staging.folder, command)
             write_manifest(staging.folder, manifest)
-            if not _is_there(out, manifest):
-                staging.move_into_place()
+            put_into_place(staging, out, manifest)
     except OSError as error:
         raise DataError(
             f"the dataset {out} cannot be prepared: {error}",
@@ -209,29 +200,3 @@ def _local_mapper(processes: int | None, records: int) -> Mapper:
     if processes is not None and processes < 1:
         raise DataError(f"processes is {processes}, expected at least 1", hint="give 1 or more")
     return in_processes(max(1, min(processes or available_cores(), records)))
-
-
-def _check_out(out: Path) -> None:
-    if not out.exists() or (out / MANIFEST_NAME).is_file():
-        return
-    if not out.is_dir() or any(out.iterdir()):
-        raise DataError(
-            f"{out} exists and is not a dataset",
-            hint="choose another folder: nothing is ever written over",
-        )
-
-
-def _is_there(out: Path, manifest: Manifest) -> bool:
-    """Tell whether `out` holds this dataset, whole; raise DataError where it is another one."""
-    if not (out / MANIFEST_NAME).is_file():
-        return False
-    present = read_manifest(out)
-    if present.hash != manifest.hash:
-        raise DataError(
-            f"{out} holds another dataset (hash {present.hash[:12]}, this one "
-            f"{manifest.hash[:12]})",
-            hint="choose another folder, or delete it first",
-        )
-    check_checksums(out, [manifest.records, *manifest.shards], remember=False)
-    _log.info("%s already holds this dataset (hash %s)", out, present.hash[:12])
-    return True

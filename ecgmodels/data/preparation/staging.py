@@ -60,10 +60,13 @@ def staging_folder(out: Path) -> Iterator[Staging]:
 @contextmanager
 def _held(path: Path) -> Iterator[None]:
     """Hold a lock, by which others see that this process lives."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    # It gets its name when it is held: a lock seen free is that of a process that has ended.
+    unnamed = path.with_suffix(".new")
+    descriptor = os.open(unnamed, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         with suppress(OSError):  # a file system without locks: nobody will sweep here
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        unnamed.rename(path)
         yield
     finally:
         os.close(descriptor)

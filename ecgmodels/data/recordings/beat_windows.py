@@ -9,8 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from ecgmodels.data.segmentation.filters import bandpass
-
 RATE_HZ = 250.0
 """The rate of every signal here: P waves are measured to 4 ms."""
 NEIGHBOURS = 16
@@ -64,9 +62,14 @@ def time_beats(signal: NDArray[np.float64], beat: NDArray[np.int64]) -> BeatTimi
 
 
 def _qrs_onset(signal: NDArray[np.float64], beat: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return where the steepness of all leads together rises from a tenth of the QRS complex's."""
+    """Return where the steepness of all leads together rises above 0.08 of its peak.
+
+    Of shares from 0.06 to 0.15, after smoothing by 4 to 10 ms, it is the one nearest to LUDB's
+    marks in all twelve leads, in II and in V1.
+    """
     before, after, radius = samples_of(0.14), samples_of(0.08), samples_of(0.06)
-    slope = np.gradient(bandpass(signal, RATE_HZ, (8.0, 40.0)), axis=1)
+    smooth = ndimage.gaussian_filter1d(signal, 0.008 * RATE_HZ, axis=1)
+    slope = np.gradient(smooth, axis=1)
     slope /= np.sqrt(np.mean(slope**2, axis=1, keepdims=True)) + 1e-9
     steepness = ndimage.uniform_filter1d(np.sqrt(np.mean(slope**2, axis=0)), 3)
     around = beat[:, None] + np.arange(-before, after + 1)
@@ -74,7 +77,7 @@ def _qrs_onset(signal: NDArray[np.float64], beat: NDArray[np.int64]) -> NDArray[
     peak = before - radius + steepness[:, before - radius : before + radius + 1].argmax(axis=1)
     quiet = np.quantile(steepness[:, :before], 0.1, axis=1)
     top = np.take_along_axis(steepness, peak[:, None], axis=1)[:, 0]
-    low = steepness < (quiet + 0.1 * (top - quiet))[:, None]
+    low = steepness < (quiet + 0.08 * (top - quiet))[:, None]
     low &= np.arange(low.shape[1]) < peak[:, None]
     last_low = np.where(
         low.any(axis=1), low.shape[1] - 1 - low[:, ::-1].argmax(axis=1), before - samples_of(0.05)

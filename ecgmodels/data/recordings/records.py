@@ -12,6 +12,11 @@ from numpy.typing import NDArray
 
 Sex = Literal["female", "male"]
 
+MV_PER_UNIT: Mapping[str, float] = MappingProxyType(
+    {"v": 1e3, "mv": 1.0, "\u00b5v": 1e-3, "\u03bcv": 1e-3, "uv": 1e-3, "nv": 1e-6}
+)
+"""Millivolts in one of each unit, in lower case; the sign for micro has two code points."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Beats:
@@ -34,6 +39,8 @@ class Record:
 
     signal_mv: float64 [lead, time], millivolts; NaN where the recorder marked a sample invalid.
     leads: the recording's own name of each lead, in the order of the database's canonical leads.
+    units: the recording's own name of a lead -> the unit that the recording declares for it, such
+        as uV; without an entry where its format declares none.
     age: years; None where the database does not know it.
     beats: the annotated beats; None where nobody annotated any.
     labels: the classes of the whole recording under the task that was asked for, also such as are
@@ -52,4 +59,5 @@ class Record:
     sex: Sex | None
     beats: Beats | None = None
     labels: tuple[str, ...] | None = None
+    units: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     extra: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 from ecgmodels.errors import DataError
@@ -11,9 +12,14 @@ COPY_AGAIN = "copy the recording again from its source; its checksums are publis
 
 
 def require_file(path: Path) -> Path:
-    """Return the path, or raise DataError where no regular file is there."""
-    # Path.is_file lets a name that is too long, or holds a NUL byte, escape as another error.
-    if not os.path.isfile(path):
+    """Return the path, or raise DataError where no regular file is there, or nobody may look."""
+    try:
+        there = stat.S_ISREG(os.stat(path).st_mode)
+    except PermissionError as error:
+        raise unreadable(path, error) from error
+    except (OSError, ValueError):  # also a name that is too long, or holds a NUL byte
+        there = False
+    if not there:
         raise DataError(
             f"{path} is missing",
             hint="copy it next to the recording's other files (.hea, .dat, .atr)",

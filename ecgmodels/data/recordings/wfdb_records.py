@@ -65,6 +65,7 @@ def read_wfdb_record(
         signal_mv=read_signal(path.parent, header),
         rate_hz=header.rate_hz,
         leads=tuple(spec.name for spec in header.signals),
+        units={spec.name: spec.unit for spec in header.signals},
         age=age,
         sex=sex,
         beats=beats,

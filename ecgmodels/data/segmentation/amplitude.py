@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgmodels.data.recordings.records import Record
+from ecgmodels.data.recordings.records import MV_PER_UNIT, Record
 from ecgmodels.errors import DataError
 
 # A lead's median distance from its median is 0.005 to 0.71 mV in the recordings at hand of MIT-BIH,
@@ -35,17 +35,39 @@ def check_amplitude(record: Record) -> None:
     lead = max(measured, key=measured.__getitem__)
     if smallest_mv <= measured[lead] <= largest_mv:
         return
-    if measured[lead] > largest_mv:
-        cause = "microvolts or ADC units read as millivolts are 1000 times or more too large"
-    elif measured[lead] > 0:
-        cause = "volts read as millivolts are 1000 times too small"
-    else:
-        cause = "every lead stands still for more than half of the recording"
+    unit = record.units.get(lead, "mV")
     raise DataError(
-        f"record {record.id}, lead {lead}: the median absolute value is {measured[lead]:.4g} mV "
-        f"by the unit declared (mV), expected {smallest_mv:g} to {largest_mv:g} mV",
-        hint=f"{cause}: correct gain and unit in the record's header, or leave the record out",
+        f"record {record.id}, lead {lead}: the median absolute value is "
+        f"{_in_unit(measured[lead], unit)} by the unit declared ({unit}), expected "
+        f"{smallest_mv:g} to {largest_mv:g} mV",
+        hint=f"{_likely_cause(measured[lead], unit)}: correct gain and unit in the record's "
+        "header, or leave the record out",
     )
+
+
+def _in_unit(value_mv: float, unit: str) -> str:
+    """Write a value in the unit that was declared, and in millivolts where that is another."""
+    mv_per_unit = MV_PER_UNIT.get(unit.lower(), 1.0)
+    if mv_per_unit == 1.0:
+        return f"{_shown(value_mv)} mV"
+    return f"{_shown(value_mv / mv_per_unit)} {unit} = {_shown(value_mv)} mV"
+
+
+def _shown(value: float) -> str:
+    return f"{value:.4g}" if value < 1000 else f"{value:,.0f}"
+
+
+def _likely_cause(value_mv: float, unit: str) -> str:
+    """Say what such a median absolute value in `unit` usually comes from."""
+    if value_mv == 0:
+        return "every lead stands still for more than half of the recording"
+    if value_mv < PLAUSIBLE_MV[0]:
+        if unit.lower() == "mv":
+            return "volts read as millivolts are 1000 times too small"
+        return f"numbers of a larger unit (mV, say) declared as {unit} are too small"
+    if unit.lower() == "mv":
+        return "microvolts or ADC units read as millivolts are 1000 times or more too large"
+    return f"ADC units or numbers of a smaller unit declared as {unit} are too large"
 
 
 def is_flat(signal_mv: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -32,6 +32,11 @@ MAX_CLIPPED = 0.0001
 """Largest share of clipped samples; more means that the unit is wrong, or the electrode was off."""
 
 
+LARGEST_BYTES = 2**30
+"""Of a record's segments: a day of twelve leads at 500 Hz in crops that do not overlap is as much,
+and what is computed on the way takes several times that, in each worker process."""
+
+
 def segment_record(
     record: Record,
     options: ResolvedOptions,
@@ -49,8 +54,8 @@ def segment_record(
         p_waves: of the beats (detected or annotated), where a feature needs them.
 
     Raises:
-        DataError: the amplitude is implausible, too much is clipped, a rate does not fit, or
-            annotated beats are asked for and there are none.
+        DataError: the amplitude is implausible, too much is clipped, the segments are too large, a
+            rate does not fit, or annotated beats are asked for and there are none.
     """
     ratio = _ratio(record, options)
     check_amplitude(record)
@@ -72,6 +77,7 @@ def segment_record(
     if options.short == "drop":
         sieve.reject(beyond, "recording shorter than a crop")
 
+    _check_size(record, int(sieve.kept.sum()), windows.samples, length if ratio > 1 else 0)
     signal_uv, clipped_samples = _cut(record, signal_mv, options, ratio, windows, sieve)
     context = FeatureContext(record=record, beats=chosen, start=start, stop=stop, p_waves=p_waves)
     kept = sieve.kept
@@ -132,6 +138,27 @@ def _labels(
     if not task.classes:
         return np.full(len(sieve.kept), -1, dtype=np.int64)
     return label_recording(record, task, options.classes, sieve)
+
+
+def _check_size(record: Record, segments: int, samples: int, resampled: int) -> None:
+    """Raise DataError where segments, or the record at a higher rate, would take too much memory.
+
+    Args:
+        record: it has the leads of the segments.
+        segments: those that are left.
+        samples: of each lead and segment.
+        resampled: samples of each lead at the segments' rate; 0 where it is not the higher one.
+    """
+    leads = len(record.leads)
+    for what, count, length in (("segments", segments, samples), ("signal", 1, resampled)):
+        size = 2 * count * leads * length  # int16
+        if size > LARGEST_BYTES:
+            raise DataError(
+                f"record {record.id}: its {what} would take {size / 2**30:,.1f} GiB "
+                f"(segments x leads x samples: {count:,} x {leads} x {length:,}), at most "
+                f"{LARGEST_BYTES / 2**30:g} GiB are allowed",
+                hint="take shorter segments, a longer stride, a lower rate_hz or fewer leads",
+            )
 
 
 def _cut(

@@ -270,6 +270,8 @@ def _splits(manifest: Manifest) -> Iterator[str]:
             f"note: records {' and '.join(group)} are of one patient, and on both sides of the "
             "test border; the split is customary"
         )
+    for note in manifest.notes:
+        yield f"note: {note}"
 
 
 def _occurrences(names: Any) -> dict[str, int]:

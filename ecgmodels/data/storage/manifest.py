@@ -140,6 +140,8 @@ class Manifest:
     """"fixed", then the folds; none where nothing is labelled."""
     shared_patients: tuple[tuple[str, ...], ...]
     """Records of one patient that the customary split has on both sides of the test border."""
+    notes: tuple[str, ...]
+    """What the database says of its recordings, such as what was corrected in them."""
     records: RecordsEntry
     shards: tuple[ShardEntry, ...]
 

@@ -1,7 +1,7 @@
 """Sizes and checksums of a dataset's files, computed once a machine and remembered.
 
-What was verified is remembered by path, size and modification time, so that of all the trials of a
-node only the first reads the files twice.
+What was verified is remembered by path, size, number of the inode and times, so that of all the
+trials of a node only the first reads the files twice.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -92,14 +93,40 @@ def _readable_sha256(path: Path) -> str:
 
 
 def evidence_of(folder: Path, entry: FileEntry) -> list[Any]:
-    """Return what tells whether a file has changed since it was verified."""
-    return [entry.bytes, (folder / entry.file).stat().st_mtime_ns, entry.sha256]
+    """Return what tells whether a file has changed since it was verified.
+
+    Whoever writes a file may set its modification time back (rsync, tar and os.utime do), but not
+    the time of its last change of status; a file that took its place has another inode.
+    """
+    status = (folder / entry.file).stat()
+    return [entry.bytes, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, entry.sha256]
 
 
 def cache_folder() -> Path:
-    """Return $ECGSEARCH_CACHE, or ~/.cache/ecgsearch."""
+    """Return $ECGSEARCH_CACHE, or ~/.cache/ecgsearch; without a home a folder for temporary files.
+
+    Containers run under user numbers that have neither $HOME nor an entry in the user table.
+    """
     chosen = os.environ.get("ECGSEARCH_CACHE")
-    return Path(chosen) if chosen else Path.home() / ".cache" / "ecgsearch"
+    if chosen:
+        return Path(chosen)
+    try:
+        return Path.home() / ".cache" / "ecgsearch"
+    except RuntimeError:
+        return temporary_folder()
+
+
+@lru_cache(maxsize=1)
+def temporary_folder() -> Path:
+    """Return a folder of this user's among the temporary ones."""
+    folder = Path(tempfile.gettempdir()) / f"ecgsearch-{os.getuid()}"
+    with suppress(OSError):
+        folder.mkdir(mode=0o700, exist_ok=True)
+        status = folder.lstat()
+        # What others may write there could call a damaged file sound.
+        if status.st_uid == os.getuid() and not status.st_mode & 0o022:
+            return folder
+    return Path(tempfile.mkdtemp(prefix="ecgsearch-"))
 
 
 class Memory:

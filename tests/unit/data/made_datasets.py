@@ -201,6 +201,7 @@ def write_dataset(
         classes=tuple(classes),
         scored_classes=tuple(classes),
         unscored={},
+        notes=(),
         features=tuple(features),
         non_causal_features=tuple(name for name in features if name == "rr_next_s"),
         patients_known=True,

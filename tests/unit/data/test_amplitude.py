@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ecgmodels.data.recordings.records import Record
+from ecgmodels.data.recordings.records import MV_PER_UNIT, Record
+from ecgmodels.data.recordings.wfdb_records import read_wfdb_record
 from ecgmodels.data.segmentation.amplitude import check_amplitude, flat_leads
 from ecgmodels.data.segmentation.segment import segment_record
 from ecgmodels.errors import DataError
@@ -29,6 +34,45 @@ def test_microvolts_read_as_millivolts_are_refused_by_name_value_and_unit() -> N
     ) as caught:
         check_amplitude(_record(_ecg(), _ecg(1000)))
     assert "microvolts" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("unit", "scale", "value", "cause"),
+    [
+        ("uV", 1000, r"1\d\d,\d{3} uV = 1\d\d\.?\d* mV", "a smaller unit declared as uV"),
+        ("uV", 0.001, r"0\.1\d+ uV = 0\.0001\d+ mV", "a larger unit .* declared as uV"),
+        ("V", 1000, r"0\.1\d+ V = 1\d\d\.?\d* mV", "a smaller unit declared as V"),
+    ],
+)
+def test_the_value_is_told_in_the_unit_that_was_declared_and_in_millivolts(
+    unit: str, scale: float, value: str, cause: str
+) -> None:
+    record = replace(_record(_ecg(scale), _ecg(scale)), units={"I": unit, "II": unit})
+    with pytest.raises(
+        DataError,
+        match=rf"is {value} by the unit declared \({unit}\), expected 0\.001 to 10 mV",
+    ) as caught:
+        check_amplitude(record)
+    assert re.search(cause, caught.value.hint)
+
+
+def test_leads_that_were_put_in_order_keep_their_units() -> None:
+    record = replace(_record(_ecg(), _ecg(1000)), units={"I": "mV", "II": "uV"})
+    turned = replace(record, signal_mv=record.signal_mv[::-1], leads=record.leads[::-1])
+    with pytest.raises(DataError, match=r"lead II: .* uV = .* mV by the unit declared \(uV\)"):
+        check_amplitude(turned)
+
+
+@pytest.mark.parametrize("unit", ["V", "mV", "MV", "uV", "\u00b5V", "\u03bcV", "nV"])
+def test_the_unit_of_a_header_is_that_of_the_message(tmp_path: Path, unit: str) -> None:
+    """The one table of units is held against the reading of headers, which has another."""
+    stored = (100 * _ecg()).astype(np.int16)
+    (tmp_path / "r.dat").write_bytes(stored.astype("<i2").tobytes())
+    header = f"r 1 100 {len(stored)}\nr.dat 16 1/{unit} 16 0 0 0 0 II\n"
+    (tmp_path / "r.hea").write_text(header, encoding="utf-8")
+    record = read_wfdb_record(tmp_path, "r", patient_id="p", annotations=None)
+    assert record.units == {"II": unit}
+    np.testing.assert_allclose(record.signal_mv[0], stored * MV_PER_UNIT[unit.lower()])
 
 
 def test_volts_read_as_millivolts_are_refused() -> None:

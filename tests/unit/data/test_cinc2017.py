@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import scipy.io
 
+from ecgmodels.data import PrepareOptions, prepare
 from ecgmodels.data.databases import Recordings, open_recordings
 from ecgmodels.errors import DataError
 
@@ -135,8 +138,12 @@ def test_records_may_lie_in_folders_with_the_labels_beside(tmp_path: Path) -> No
 @pytest.mark.parametrize("suffix", [".mat", ".hea"])
 def test_a_missing_file_is_named(small: Path, suffix: str) -> None:
     (small / f"A3{suffix}").unlink()
+    opened = open_recordings("cinc2017", small)
+    assert opened.record_ids == ("A1", "A3")
     with pytest.raises(DataError, match=rf"record A3 is incomplete: .*A3\{suffix} is missing"):
-        _ = open_recordings("cinc2017", small).record_ids
+        opened.class_counts("A3")
+    with pytest.raises(DataError, match=rf"A3\{suffix} is missing"):
+        opened.read("A3")
 
 
 def test_missing_labels_are_named(small: Path) -> None:
@@ -148,8 +155,6 @@ def test_missing_labels_are_named(small: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("A1,N\nA2,B\n", r"line 2: label is 'B', expected one of N, A, O, ~"),
-        ("A1,N\nA2,\n", r"line 2: label is '', expected something"),
         ("A1,N\nA2\n", r"line 2: 1 cells, expected 2"),
         ("A1,N\nA1,O\n", r"line 2: label is 'O', expected 'N' as before for record A1"),
         ("B1,N\n", r"none of the 3 recordings in .* has a label"),
@@ -159,6 +164,26 @@ def test_wrong_labels_are_named(small: Path, content: str, message: str) -> None
     (small / "REFERENCE-v3.csv").write_text(content)
     with pytest.raises(DataError, match=message):
         _ = open_recordings("cinc2017", small).record_ids
+
+
+@pytest.mark.parametrize(
+    ("label", "message"),
+    [
+        ("B", r"line 2: label is 'B', expected one of N, A, O, ~ for record A3"),
+        ("", r"line 2: label is '', expected something"),
+    ],
+)
+def test_a_label_that_is_none_of_the_classes_costs_that_recording_alone(
+    small: Path, label: str, message: str
+) -> None:
+    (small / "REFERENCE-v3.csv").write_text(f"A1,N\nA3,{label}\n")
+    opened = open_recordings("cinc2017", small)
+    assert opened.record_ids == ("A1", "A3")
+    assert opened.excluded == {"A2": "not in REFERENCE-v3.csv"}
+    assert opened.class_counts("A1") == {"N": 1}
+    for tell in (opened.class_counts, opened.read):
+        with pytest.raises(DataError, match=message):
+            tell("A3")
 
 
 def test_a_recording_of_two_leads_is_refused(small: Path) -> None:
@@ -176,3 +201,55 @@ def test_a_folder_without_recordings_is_refused(tmp_path: Path) -> None:
 def test_a_folder_that_does_not_exist_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="does not exist"):
         open_recordings("cinc2017", tmp_path / "nowhere")
+
+
+def lose(path: Path) -> None:
+    path.unlink()
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:40])
+
+
+def mislabel(path: Path) -> None:
+    path.write_text(path.read_text().replace("A4,N", "A4,Q"))
+
+
+@pytest.mark.parametrize("listed", [True, False])
+@pytest.mark.parametrize(
+    ("spoil", "name", "message"),
+    [
+        (lose, "A4.hea", "A4.hea is missing"),
+        (lose, "A4.mat", "A4.mat is missing"),
+        (empty, "A4.hea", "A4.hea is not a WFDB header"),
+        (cut, "A4.hea", "A4.hea"),
+        (cut, "A4.mat", "A4.mat is cut short"),
+        (mislabel, "REFERENCE-v3.csv", "line 5: label is 'Q'"),
+    ],
+)
+def test_one_bad_recording_is_told_and_the_others_are_prepared(
+    tmp_path: Path, spoil: Callable[[Path], None], name: str, message: str, listed: bool
+) -> None:
+    source = tmp_path / "training"
+    names = [f"A{number}" for number in range(10)]
+    for record_id in names:
+        write_recording(source, record_id)
+    if listed:
+        (source / "RECORDS").write_text("\n".join(names))
+    labels = [f"{record_id},{'NA'[number % 2]}" for number, record_id in enumerate(names)]
+    (source / "REFERENCE-v3.csv").write_text("\n".join(labels) + "\n")
+    spoil(source / name)
+    told: dict[str, DataError] = {}
+    options = PrepareOptions(folds=0)
+    manifest = prepare(
+        "cinc2017", source, tmp_path / "out", options, processes=1, on_failure=told.__setitem__
+    )
+    assert list(told) == list(manifest.failed) == ["A4"]
+    assert message in manifest.failed["A4"]
+    assert (manifest.record_count, manifest.excluded) == (9, {})
+    with pytest.raises(DataError, match=re.escape(message)):
+        prepare("cinc2017", source, tmp_path / "strict", options, processes=1, strict=True)

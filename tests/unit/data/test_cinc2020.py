@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.io import loadmat
 
+from ecgmodels.data import PrepareOptions, prepare
 from ecgmodels.data.databases import open_recordings
 from ecgmodels.data.databases.cinc2020 import CinC2020Settings, diagnoses
 from ecgmodels.data.databases.snomed import CODINGS, NAMES, SCORED
@@ -160,6 +162,14 @@ def test_georgias_first_gain_is_corrected_unless_asked_for(source: Path) -> None
         for grid in (units, stored_units(source, "E00001")):
             steps = np.trunc(np.rint(grid[0] / 4.88) * 4.88)
             np.testing.assert_array_equal(grid[0], steps)
+
+
+def test_which_gains_were_corrected_is_noted(source: Path) -> None:
+    (note,) = open_recordings("cinc2020", source).notes
+    assert note.startswith("2 headers of Georgia's first release")
+    assert all(record_id in note for record_id in FIRST_GAIN)
+    as_stated = open_recordings("cinc2020", source, settings=CinC2020Settings(correct_gain=False))
+    assert as_stated.notes == ()
 
 
 def test_that_gain_is_left_alone_in_other_databases(tmp_path: Path) -> None:
@@ -316,10 +326,19 @@ def test_two_records_of_one_name_are_an_error_that_names_both_folders(tmp_path: 
         _ = open_recordings("cinc2020", tmp_path).record_ids
 
 
-def test_a_listed_record_that_is_missing_is_named(made_up: Path) -> None:
-    (made_up / "RECORDS").write_text("J1\nJ2\n")
-    with pytest.raises(DataError, match=r"RECORDS lists J2, but .*J2\.hea is missing"):
-        _ = open_recordings("cinc2020", made_up).record_ids
+def test_a_listed_record_that_is_missing_is_named_by_reading(made_up: Path) -> None:
+    (made_up / "RECORDS").write_text("J1\nbelow/J2\n")
+    opened = open_recordings("cinc2020", made_up)
+    assert opened.record_ids == ("J1", "J2")
+    with pytest.raises(DataError, match=r"below/J2\.hea is missing"):
+        opened.read("J2")
+
+
+def test_a_record_that_is_listed_above_and_in_its_folder_is_one(made_up: Path) -> None:
+    write_record(made_up / "below", "J2")
+    for folder, lines in ((made_up, "J1\nbelow/J2\nbelow/J3\n"), (made_up / "below", "J2\nJ3\n")):
+        (folder / "RECORDS").write_text(lines)
+    assert open_recordings("cinc2020", made_up).record_ids == ("J1", "J2", "J3")
 
 
 def test_a_folder_without_records_is_refused(tmp_path: Path) -> None:
@@ -373,3 +392,50 @@ def test_age_and_sex_are_read_or_missing(
     write_record(tmp_path, "R1", people=people)
     record = open_recordings("cinc2020", tmp_path).read("R1")
     assert (record.age, record.sex) == (age, sex)
+
+
+def lose(path: Path) -> None:
+    path.unlink()
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:60])
+
+
+def misstate(path: Path) -> None:
+    path.write_text(path.read_text().replace("#Dx: ", "#Dx: AF,"))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "suffix", "message"),
+    [
+        (lose, ".hea", "J4.hea is missing"),
+        (lose, ".mat", "J4.mat is missing"),
+        (empty, ".hea", "J4.hea is not a WFDB header"),
+        (cut, ".hea", "J4.hea"),
+        (cut, ".mat", "J4.mat is cut short"),
+        (misstate, ".hea", "record J4 has 'AF' in #Dx"),
+    ],
+)
+def test_one_bad_recording_is_told_and_the_others_are_prepared(
+    tmp_path: Path, spoil: Callable[[Path], None], suffix: str, message: str
+) -> None:
+    source, names = tmp_path / "cinc2020", [f"J{number}" for number in range(20)]
+    for number, name in enumerate(names):
+        write_record(source, name, dx=("#Dx: 426783006", "#Dx: 164889003")[number % 2])
+    (source / "RECORDS").write_text("\n".join(names))
+    spoil(source / f"J4{suffix}")
+    told: dict[str, DataError] = {}
+    options = PrepareOptions(folds=0)
+    manifest = prepare(
+        "cinc2020", source, tmp_path / "out", options, processes=1, on_failure=told.__setitem__
+    )
+    assert list(told) == list(manifest.failed) == ["J4"]
+    assert message in manifest.failed["J4"]
+    assert (manifest.record_count, manifest.excluded) == (19, {})
+    with pytest.raises(DataError, match=re.escape(message)):
+        prepare("cinc2020", source, tmp_path / "strict", options, processes=1, strict=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +17,7 @@ import pytest
 
 from ecgmodels.data import check_dataset, describe_dataset, open_dataset
 from ecgmodels.data.preparation.splits import Split, check_split
+from ecgmodels.data.storage import verification
 from ecgmodels.data.storage.manifest import hash_of
 from ecgmodels.data.storage.record_table import RecordTable, open_record_table
 from ecgmodels.data.storage.record_table_writer import write_record_table
@@ -85,6 +88,48 @@ def test_a_flipped_byte_is_found_and_the_file_named(folder: Path, file: str) -> 
     for look in (open_dataset, check_dataset):
         with pytest.raises(DataError, match=rf"{file} is damaged: its SHA-256 is .*, expected"):
             look(folder)
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_flip_is_found_in_a_verified_file_that_kept_its_size_and_time(
+    folder: Path, replaced: bool
+) -> None:
+    open_dataset(folder)
+    path = folder / DEVELOPMENT
+    status = path.stat()
+    if replaced:  # as rsync does
+        path.rename(path.with_suffix(".old"))
+        path.write_bytes(path.with_suffix(".old").read_bytes())
+    flip_a_byte(path)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert path.stat().st_mtime_ns == status.st_mtime_ns
+    with pytest.raises(DataError, match=f"{DEVELOPMENT} is damaged"):
+        open_dataset(folder)
+
+
+def test_without_a_home_datasets_are_verified_all_the_same(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def unknown(_: int) -> pwd.struct_passwd:
+        raise KeyError
+
+    monkeypatch.delenv("ECGSEARCH_CACHE")
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    verification.temporary_folder.cache_clear()
+    with pytest.raises(RuntimeError):
+        Path.home()
+    open_dataset(folder)
+    assert verification.cache_folder() == tmp_path / f"ecgsearch-{os.getuid()}"
+    assert verification.cache_folder().stat().st_mode & 0o777 == 0o700
+    flip_a_byte(folder / DEVELOPMENT)
+    with pytest.raises(DataError, match=f"{DEVELOPMENT} is damaged"):
+        open_dataset(folder)
+    verification.cache_folder().chmod(0o777)  # where others may write, nothing is believed
+    verification.temporary_folder.cache_clear()
+    assert verification.cache_folder() != tmp_path / f"ecgsearch-{os.getuid()}"
+    verification.temporary_folder.cache_clear()
 
 
 def test_a_flipped_byte_anywhere_in_any_file_is_found(folder: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ecgmodels.data.preparation.option_checks import LOWEST_CORNER_HZ
 from ecgmodels.data.segmentation.filters import (
     bandpass,
     resample,
@@ -78,6 +79,14 @@ def test_the_band_passes_10_hz_and_removes_baseline_and_mains() -> None:
 def test_a_corner_above_half_the_recordings_rate_is_refused() -> None:
     with pytest.raises(DataError, match=r"0\.5 to 40 reaches half .*60 Hz / 2 = 30 Hz"):
         bandpass(np.zeros((1, 600)), 60, (0.5, 40.0))
+
+
+@pytest.mark.parametrize("rate_hz", [100.0, 360.0, 10_000.0, 1e6])
+def test_the_lowest_corner_can_be_computed_at_every_rate(rate_hz: float) -> None:
+    signal = np.random.default_rng(0).normal(size=(1, round(min(20 * rate_hz, 1e6))))
+    filtered = bandpass(signal, rate_hz, (LOWEST_CORNER_HZ, 40.0))
+    assert np.isfinite(filtered).all()
+    assert np.abs(filtered).max() < 10
 
 
 def test_rates_without_a_ratio_of_small_numbers_are_refused() -> None:

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from ecgmodels.data import PrepareOptions, prepare
 from ecgmodels.data.databases import open_recordings
 from ecgmodels.data.databases.hefei import HefeiSettings
 from ecgmodels.data.databases.hefei_files import read_labels, read_signal
@@ -226,20 +227,26 @@ def test_an_empty_file_is_no_recording(one_signal: Callable[[str], Path]) -> Non
         read_signal(one_signal(""))
 
 
-def test_a_label_for_a_missing_recording_is_an_error(spoilt: Path) -> None:
-    (spoilt / "hf_round2_train" / "100002.txt").unlink()
-    with pytest.raises(DataError, match=rf"{LABELS}, line 2: there is no 100002\.txt in"):
-        _ = open_recordings("hefei", spoilt).record_ids
+@pytest.mark.parametrize("word", ["8388609", "-8388609", "9" * 23, "-" + "9" * 23, str(2**64 + 5)])
+def test_a_number_that_no_recorder_gives_is_named_with_its_line(
+    one_signal: Callable[[str], Path], word: str
+) -> None:
+    rows = [["1"] * 8 for _ in range(5000)]
+    rows[0][0], rows[1][1] = "8388608", "-8388608"  # 24 bits: as large as they may be
+    text = "\n".join(map(" ".join, [list(LEADS), *rows]))
+    assert np.abs(read_signal(one_signal(text))).max() == 8388608 * 4.88e-3
+    rows[40][3] = word
+    path = one_signal("\n".join(map(" ".join, [list(LEADS), *rows])))
+    with pytest.raises(DataError, match=rf"7\.txt, line 42 has {word}, expected at most 8,388,608"):
+        read_signal(path)
 
 
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("100003.txt\t50\tMALE\t窦性\t", "line 3: the label '窦性' is not in the list of classes"),
         ("100001.txt\t50\tMALE\t窦性心律", "line 3: record 100001 is on line 1, too"),
         ("100001\t50\tMALE\t窦性心律", "line 3: record 100001 is on line 1, too"),
         ("\t50\tMALE\t窦性心律", "line 3 names no record"),
-        ("100003.txt 50 MALE 窦性心律", "line 3 has 1 columns, expected id, age, gender"),
     ],
 )
 def test_a_wrong_line_of_the_label_file_is_named(spoilt: Path, line: str, message: str) -> None:
@@ -294,7 +301,7 @@ def test_two_rounds_in_one_folder_must_be_told_apart(spoilt: Path) -> None:
 def test_recordings_of_one_name_must_be_told_apart(spoilt: Path) -> None:
     write_signal(spoilt / "testA" / "100001.txt", made_up_signal(9))
     with pytest.raises(DataError, match=r"100001 could be any of .*100001\.txt, .*100001\.txt"):
-        _ = open_recordings("hefei", spoilt).record_ids
+        open_recordings("hefei", spoilt).class_counts("100001")
     chosen = HefeiSettings(signals_folder="hf_round2_train")
     opened = open_recordings("hefei", spoilt, settings=chosen)
     assert opened.record_ids == ("100001", "100002")
@@ -328,3 +335,69 @@ def test_a_recording_is_read_in_milliseconds(tmp_path: Path) -> None:
         read_signal(tmp_path / "1.txt")
         seconds.append(time.perf_counter() - start)
     assert min(seconds) < 0.05  # measured: 0.002
+
+
+def replace_text(path: Path, old: str, new: str) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (
+            lambda folder: (folder / "hf_round2_train" / "5.txt").unlink(),
+            f"{LABELS}, line 6: there is no 5.txt in",
+        ),
+        (
+            lambda folder: write_signal(folder / "again" / "5.txt", made_up_signal(9)),
+            "record 5 could be any of again/5.txt, hf_round2_train/5.txt",
+        ),
+        (
+            lambda folder: replace_text(
+                folder / LABELS, "5.txt\t50\tMALE\t窦", "5.txt\t50\tMALE\t"
+            ),
+            f"{LABELS}, line 6: record 5 has the label '性心律', which is not in the list",
+        ),
+        (
+            lambda folder: replace_text(
+                folder / LABELS, "5.txt\t50\tMALE\t窦性心律\t", "5.txt 50 MALE 窦性心律"
+            ),
+            f"{LABELS}, line 6: record 5 has 1 columns, expected id, age, gender and labels",
+        ),
+        (
+            lambda folder: replace_text(folder / LABELS, "5.txt\t50\tMALE\t", "5.txt 50 MALE "),
+            f"{LABELS}, line 6: record 5 has 2 columns, expected id, age, gender and labels",
+        ),
+        (
+            lambda folder: replace_text(folder / LABELS, "5.txt\t50\tMALE\t", "5.txt\t50 MALE "),
+            f"{LABELS}, line 6: record 5 has the age '50 MALE 窦性心律', expected 0 to 120",
+        ),
+        (
+            lambda folder: replace_text(folder / LABELS, "5.txt\t50", "5.txt\told"),
+            f"{LABELS}, line 6: record 5 has the age 'old'",
+        ),
+        (
+            lambda folder: (folder / "hf_round2_train" / "5.txt").write_text("I II\n"),
+            "hf_round2_train/5.txt has no lead V1",
+        ),
+    ],
+)
+def test_one_bad_recording_is_told_and_the_others_are_prepared(
+    tmp_path: Path, spoil: Callable[[Path], object], message: str
+) -> None:
+    rows = [(f"{n}.txt", "50", "MALE", ((CLASSES[0], CLASSES[4])[1 - n % 2],)) for n in range(10)]
+    source = write_hefei_folder(tmp_path / "hefei", rows=rows)
+    spoil(source)
+    told: dict[str, DataError] = {}
+    options = PrepareOptions(folds=0)
+    manifest = prepare(
+        "hefei", source, tmp_path / "out", options, processes=1, on_failure=told.__setitem__
+    )
+    assert list(told) == list(manifest.failed) == ["5"]
+    assert message in manifest.failed["5"]
+    assert (manifest.record_count, manifest.excluded) == (9, {})
+    with pytest.raises(DataError) as caught:
+        prepare("hefei", source, tmp_path / "strict", options, processes=1, strict=True)
+    assert message in str(caught.value).replace(f"{source}/", "")

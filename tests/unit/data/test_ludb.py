@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import wfdb
 
+from ecgmodels.data import PrepareOptions, prepare
 from ecgmodels.data.databases import Recordings, open_recordings
 from ecgmodels.data.databases.ludb import LUDB
 from ecgmodels.data.databases.ludb_statements import GROUPS, RHYTHMS, STATEMENTS
@@ -244,6 +247,7 @@ def test_spelling_differs_in_case_commas_and_stops_alone(tmp_path: Path) -> None
         (COMMENTS + "#Rhythm: Sinus rhythm.\n", r"1\.hea states 2 rhythms"),
         (COMMENTS.replace("51", "old"), r"1\.hea: <age> is 'old', expected 0 to 120 years"),
         (COMMENTS.replace("51", "300"), r"1\.hea: <age> is '300', expected 0 to 120 years"),
+        (COMMENTS.replace("51", "9" * 5000), r"1\.hea: <age> is '9{20}', expected 0 to 120 years"),
         (COMMENTS.replace(": F", ": W"), r"1\.hea: <sex> is 'W', expected F or M"),
     ],
 )
@@ -271,3 +275,52 @@ def test_the_waves_of_a_lead_that_is_none_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="lead is 'avr', which ludb does not have") as caught:
         LUDB.wave_marks(tmp_path, "1", "avr")
     assert "aVR" in caught.value.hint
+
+
+def lose(path: Path) -> None:
+    path.unlink()
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:40])
+
+
+def misstate(path: Path) -> None:
+    path.write_text(path.read_text() + "#Rhythm: Jazz.\n")
+
+
+@pytest.mark.parametrize("task", ["rhythm", "diagnosis"])
+@pytest.mark.parametrize(
+    ("spoil", "suffix", "message"),
+    [
+        (lose, ".hea", "data/4.hea is missing"),
+        (lose, ".dat", "data/4.dat is missing"),
+        (empty, ".hea", "data/4.hea is not a WFDB header"),
+        (cut, ".hea", "data/4.hea"),
+        (cut, ".dat", "data/4.dat is cut short"),
+        (misstate, ".hea", "data/4.hea has the statement 'Rhythm: Jazz.'"),
+    ],
+)
+def test_one_bad_recording_is_told_and_the_others_are_prepared(
+    tmp_path: Path, spoil: Callable[[Path], None], suffix: str, message: str, task: str
+) -> None:
+    source = tmp_path / "ludb"
+    for number in range(10):
+        comments = COMMENTS if number % 2 else COMMENTS.replace("bradycardia", "rhythm")
+        axis = "normal" if number % 2 else "vertical"
+        write_recording(source, str(number), f"{comments}#Electric axis of the heart: {axis}.\n")
+    spoil(source / "data" / f"4{suffix}")
+    told: dict[str, DataError] = {}
+    options = PrepareOptions(task=task, folds=0)
+    manifest = prepare(
+        "ludb", source, tmp_path / "out", options, processes=1, on_failure=told.__setitem__
+    )
+    assert list(told) == list(manifest.failed) == ["4"]
+    assert message in manifest.failed["4"]
+    assert (manifest.record_count, manifest.excluded) == (9, {})
+    with pytest.raises(DataError, match=re.escape(message)):
+        prepare("ludb", source, tmp_path / "strict", options, processes=1, strict=True)

@@ -30,16 +30,29 @@ class Settings(Config):
     [
         ({"window_ms": (-1, 600)}, "window_ms is -1 before"),
         ({"window_ms": (100,)}, r"window_ms is '\(100\.0,\)', expected two numbers"),
-        ({"rate_hz": 0}, "rate_hz is 0"),
+        ({"window_ms": (375, 1e9)}, r"1e\+09 after the beat, .* each at most 60,000"),
+        ({"window_ms": (60_001, 1)}, "window_ms is 60001 before .* each at most 60,000"),
+        ({"rate_hz": 0}, "rate_hz is 0, expected 10 to 10,000"),
+        ({"rate_hz": 9.9}, "rate_hz is 9.9, expected 10 to 10,000"),
+        ({"rate_hz": 1e308}, r"rate_hz is 1e\+308, expected 10 to 10,000"),
+        ({"rate_hz": 10**400}, "rate_hz is '1000.*', expected a number or 'native'"),
+        ({"rate_hz": (100, 128)}, r"rate_hz is '\(100, 128\)', expected a number"),
         ({"rate_hz": float("nan")}, "rate_hz is nan"),
         ({"rate_hz": "nativ"}, "rate_hz is 'nativ', expected a number or 'native'"),
         ({"crop_s": -2}, "crop_s is -2, expected more than 0"),
+        ({"crop_s": 3601}, "crop_s is 3601, expected more than 0 and at most 3,600"),
+        ({"crop_s": 1e300}, r"crop_s is 1e\+300, expected more than 0 and at most 3,600"),
         ({"crop_s": "records"}, "crop_s is 'records', expected a number or 'record'"),
         ({"stride_s": 0}, "stride_s is 0"),
+        ({"stride_s": 1e9}, r"stride_s is 1e\+09, expected more than 0 and at most 3,600"),
         ({"skip_first_s": -1}, "skip_first_s is -1, expected at least 0"),
+        ({"skip_first_s": float("inf")}, "skip_first_s is inf, expected at least 0"),
         ({"max_bridged_s": float("inf")}, "max_bridged_s is inf"),
+        ({"max_bridged_s": 5.1}, "max_bridged_s is 5.1, expected at least 0 and at most 5"),
         ({"max_bridged_s": "100 ms"}, "max_bridged_s is '100 ms', expected a number"),
         ({"filter_hz": (40, 0.5)}, "filter_hz is 40 to 0.5"),
+        ({"filter_hz": (1e-9, 40)}, r"1e-09 to 40, expected 0\.01 <= lower < upper .* <= 5,000"),
+        ({"filter_hz": (0.5, 5001)}, "filter_hz is 0.5 to 5001, expected"),
         ({"filter_hz": 40}, "filter_hz is '40.0', expected two numbers"),
         ({"edges": "reflect"}, "edges is 'reflect'"),
         ({"segments": "beat"}, "segments is 'beat', expected one of beats, crops"),
@@ -47,11 +60,26 @@ class Settings(Config):
         ({"score": "median"}, "score is 'median'"),
         ({"folds": 1}, "folds is 1"),
         ({"seed": -1}, "seed is -1"),
+        ({"seed": -(10**400)}, "seed is -1000"),
     ],
 )
 def test_impossible_options_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(DataError, match=message):
         PrepareOptions(**options)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"rate_hz": 10.0, "filter_hz": (0.01, 4.9)},
+        {"rate_hz": 10_000.0, "filter_hz": (0.01, 4999.0)},
+        {"window_ms": (60_000.0, 60_000.0), "max_bridged_s": 5.0},
+        {"crop_s": 3600.0, "stride_s": 3600.0},
+    ],
+)
+def test_the_ends_of_each_range_are_possible(options: dict[str, Any]) -> None:
+    made = PrepareOptions(**options)
+    assert {name: getattr(made, name) for name in options} == options
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,10 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Mapping
-from dataclasses import replace
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -27,9 +28,12 @@ from ecgmodels.data import (
     open_dataset,
     prepare,
 )
+from ecgmodels.data.preparation.destination import put_into_place
+from ecgmodels.data.preparation.staging import Staging
 from ecgmodels.data.preparation.workers import Group, Outcome
+from ecgmodels.data.segmentation.segment import segment_record
 from ecgmodels.errors import ConfigError, DataError
-from tests.made_recordings import RHYTHM, made_record
+from tests.made_recordings import AAMI, RHYTHM, made_record, resolved
 from tests.wfdb_folder import write_record
 
 OPTIONS = PrepareOptions(folds=2)
@@ -250,12 +254,82 @@ def test_a_dataset_that_is_there_already_is_left_alone(
     assert names(dataset_folder.parent) == ["dataset"]
 
 
-def test_another_dataset_is_not_written_over(dataset_folder: Path, synthetic_source: Path) -> None:
+def test_another_dataset_is_not_written_over(dataset_folder: Path, recordings: Path) -> None:
     before = content(dataset_folder)
-    with pytest.raises(DataError, match="holds another dataset"):
-        prepare("synthetic", synthetic_source, dataset_folder, PrepareOptions(folds=0), processes=1)
+    cut_short(recordings, "s004a")
+    with pytest.raises(DataError, match="holds another dataset \\(hash"):
+        prepare("synthetic", recordings, dataset_folder, OPTIONS, processes=1)
     assert content(dataset_folder) == before
-    assert names(dataset_folder.parent) == ["dataset"]
+    assert names(dataset_folder.parent) == ["dataset", "recordings"]
+
+
+def test_a_dataset_of_other_options_is_refused_before_any_recording_is_read(
+    dataset_folder: Path, synthetic_source: Path
+) -> None:
+    def prepare_others(**options: Any) -> str:
+        with pytest.raises(DataError, match="holds another dataset, of other options: ") as caught:
+            prepare(
+                "synthetic",
+                synthetic_source,
+                dataset_folder,
+                replace(OPTIONS, **options),
+                processes=1,
+                progress=lambda done, of: pytest.fail(f"{done} of {of} were read"),
+            )
+        return str(caught.value).partition("options: ")[2]
+
+    assert prepare_others(folds=0) == "folds 2 -> 0"
+    assert prepare_others(window_ms=(375, 630.5)) == "window_ms 375,625 -> 375,630.5"
+    assert prepare_others(filter_hz="none", features=()) == (
+        "filter_hz 0.5,40 -> None; features age,sex,rr_previous_s,rr_next_s,rr_ratio -> ()"
+    )
+    assert prepare_others(task="rhythm").startswith("task aami -> rhythm; segments beats -> crops")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overtaken(Staging):
+    """Another process puts `other` into place at the last moment."""
+
+    other: Path
+
+    def move_into_place(self) -> None:
+        shutil.copytree(self.other, self.target)
+        super().move_into_place()
+
+
+def test_whoever_comes_second_with_the_same_dataset_has_succeeded(
+    prepared_once: tuple[Path, Manifest], tmp_path: Path
+) -> None:
+    prepared, manifest = prepared_once
+    mine = Path(shutil.copytree(prepared, tmp_path / "mine"))
+    out = tmp_path / "out"
+    put_into_place(Overtaken(folder=mine, target=out, other=prepared), out, manifest)
+    assert content(out) == content(prepared)
+
+
+def test_whoever_comes_second_with_another_dataset_is_told(
+    prepared_once: tuple[Path, Manifest], tmp_path: Path
+) -> None:
+    prepared, manifest = prepared_once
+    mine = Path(shutil.copytree(prepared, tmp_path / "mine"))
+    out = tmp_path / "out"
+    staging = Overtaken(folder=mine, target=out, other=prepared)
+    with pytest.raises(DataError, match="holds another dataset"):
+        put_into_place(staging, out, replace(manifest, title="Another"))
+
+
+def test_all_that_prepare_one_dataset_at_once_succeed(
+    synthetic_source: Path, tmp_path: Path
+) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        started = [
+            pool.submit(
+                prepare, "synthetic", synthetic_source, tmp_path / "out", OPTIONS, processes=1
+            )
+            for _ in range(4)
+        ]
+    assert len({one.result().hash for one in started}) == 1
+    assert names(tmp_path) == ["out"]
 
 
 def test_a_folder_of_other_things_is_not_written_into(
@@ -400,6 +474,27 @@ def test_recordings_with_one_signal_are_reported_as_copies(
     made(lambda record: replace(record, signal_mv=copied.get(record.id, record.signal_mv)))
     manifest = prepare("made", tmp_path, tmp_path / "out", OPTIONS, processes=1)
     assert [set(group) for group in manifest.duplicates] == [{"r4", "r5"}]
+
+
+def test_a_recording_whose_segments_would_fill_the_memory_is_a_failure_of_its_own(
+    made: Callable[..., None], tmp_path: Path
+) -> None:
+    ten_minutes = np.tile(made_record().signal_mv, 60)
+    made(lambda r: replace(r, signal_mv=ten_minutes) if r.id == "r7" else r)
+    options = PrepareOptions(crop_s=9.99, stride_s=0.01, rate_hz=1000, folds=2)
+    manifest = prepare("made", tmp_path, tmp_path / "out", options, processes=1)
+    assert manifest.failed == {
+        "r7": "record r7: its segments would take 1.1 GiB (segments x leads x samples: "
+        "59,002 x 1 x 9,990), at most 1 GiB are allowed"
+    }
+    assert manifest.record_count == 23
+
+
+def test_a_recording_that_a_higher_rate_would_make_too_large_is_refused() -> None:
+    record = made_record(signal_mv=np.tile(made_record().signal_mv, 5400))
+    options = resolved(AAMI, rate_hz=10_000)
+    with pytest.raises(DataError, match=r"its signal would take 1\.0 GiB .* 1 x 1 x 540,000,000"):
+        segment_record(record, options, AAMI)
 
 
 def test_flat_leads_are_counted(made: Callable[..., None], tmp_path: Path) -> None:

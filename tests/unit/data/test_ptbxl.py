@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import math
 import os
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pandas as pd
 import pytest
 import wfdb
 
+from ecgmodels.data import PrepareOptions, prepare
 from ecgmodels.data.databases import Recordings, open_recordings
 from ecgmodels.data.databases.ptbxl import PTBXL, PTBXLSettings
 from ecgmodels.errors import DataError
@@ -364,9 +366,18 @@ def test_a_wrong_cell_is_named(folder: Folder, cells: dict[str, str], message: s
 
 
 @pytest.mark.parametrize("fold", ["0", "11", "", "x"])
-def test_a_wrong_fold_is_named(folder: Folder, fold: str) -> None:
+def test_a_recording_with_a_wrong_fold_is_in_no_part_and_has_no_patient(
+    folder: Folder, fold: str
+) -> None:
+    opened = folder.add(strat_fold=fold).add().open()
+    assert opened.record_ids == ("1", "2")
+    assert opened.official_split("strat-fold").parts == {
+        "train": ("2",),
+        "validation": (),
+        "test": (),
+    }
     with pytest.raises(DataError, match="line 2: strat_fold is"):
-        folder.add(strat_fold=fold).open().official_split("strat-fold")
+        opened.patient_of("1")
 
 
 def test_a_recording_that_is_listed_twice_is_named(folder: Folder) -> None:
@@ -424,3 +435,62 @@ def test_equal_settings_are_written_alike() -> None:
 def test_settings_go_to_a_dictionary_and_back() -> None:
     settings = PTBXLSettings(source_rate_hz=500, min_likelihood=50.0)
     assert PTBXL.settings.from_dict(settings.to_dict()) == settings
+
+
+@pytest.mark.parametrize("split", ["strat-fold", "stratified"])
+@pytest.mark.parametrize(
+    ("cells", "message"),
+    [
+        ({"scp_codes": "{'NORM': 100.0"}, "line 6: scp_codes is '{'NORM': 100.0', expected a dict"),
+        ({"scp_codes": ""}, "line 6: scp_codes is '', expected something"),
+        ({"patient_id": ""}, "line 6: patient_id is '', expected something"),
+        ({"patient_id": "-3"}, "line 6: patient_id is '-3', expected a whole number"),
+        ({"strat_fold": "11"}, "line 6: strat_fold is '11', expected 1 to 10"),
+        ({"strat_fold": ""}, "line 6: strat_fold is '', expected something"),
+        ({"age": "old"}, "line 6: age is 'old', expected 0 to 300 years or nothing"),
+        ({"sex": "2"}, "line 6: sex is '2', expected 0, 1 or nothing"),
+        ({"filename_lr": ""}, "line 6: filename_lr is '', expected something"),
+    ],
+)
+def test_one_bad_row_is_told_and_the_others_are_prepared(
+    folder: Folder, cells: dict[str, str], message: str, split: str
+) -> None:
+    for number in range(12):
+        plain = {
+            "strat_fold": ("1", "1", "9", "9", "10", "10")[number % 6],
+            "scp_codes": ("{'NORM': 100.0}", "{'IMI': 100.0}")[number % 2],
+        }
+        folder.add(**plain | (cells if number == 4 else {}))
+    folder.open()
+    told: dict[str, DataError] = {}
+    options = PrepareOptions(split=split, folds=0)
+    out = folder.path.parent / f"{folder.path.name}-out"
+    manifest = prepare("ptbxl", folder.path, out, options, processes=1, on_failure=told.__setitem__)
+    assert list(told) == list(manifest.failed) == ["5"]
+    assert message in manifest.failed["5"]
+    assert (manifest.record_count, manifest.excluded) == (11, {})
+    if split == "strat-fold":
+        assert manifest.splits["fixed"].records == {"train": 4, "validation": 4, "test": 3}
+    with pytest.raises(DataError, match=re.escape(message)):
+        prepare("ptbxl", folder.path, out / "strict", options, processes=1, strict=True)
+
+
+def test_a_header_that_is_cut_short_costs_that_recording_alone(folder: Folder) -> None:
+    for number in range(12):
+        folder.add(
+            strat_fold=("1", "1", "9", "9", "10", "10")[number % 6],
+            scp_codes=("{'NORM': 100.0}", "{'IMI': 100.0}")[number % 2],
+        )
+    folder.open()
+    header = folder.path / "records100/00000/00005_lr.hea"
+    header.write_bytes(header.read_bytes()[:100])
+    out = folder.path / "out"
+    manifest = prepare("ptbxl", folder.path, out, PrepareOptions(folds=0), processes=1)
+    assert list(manifest.failed) == ["5"]
+    assert "records100/00000/00005_lr.hea" in manifest.failed["5"]
+
+
+def test_a_row_that_is_wrong_of_a_recording_that_is_not_there_is_left_out(folder: Folder) -> None:
+    """Of a part of PTB-XL the table is still whole."""
+    folder.add().add(scp_codes="{", filename_lr="records100/00000/00009_lr")
+    assert folder.open().excluded == {"2": "no file at 100 Hz"}

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,18 @@ def test_what_a_killed_process_left_is_swept_by_the_next_and_that_of_a_living_on
     finally:
         living.kill()
         living.wait()
+
+
+def test_nobody_sweeps_a_folder_that_is_just_being_made(tmp_path: Path) -> None:
+    def stage_again_and_again() -> None:
+        for _ in range(150):
+            with staging_folder(tmp_path / "out") as staging:
+                (staging.folder / "shard").write_text("all of it")
+
+    with ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(stage_again_and_again) for _ in range(4)]:
+            done.result()
+    assert names(tmp_path) == []
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -74,6 +75,19 @@ def test_a_missing_file_is_named(recordings: Path, suffix: str) -> None:
     path.unlink()
     with pytest.raises(DataError, match=f"{path} is missing"):
         read_wfdb_record(recordings, RECORD, patient_id="p")
+
+
+def test_a_file_that_may_not_be_looked_at_is_not_called_missing(recordings: Path) -> None:
+    recordings.chmod(0)
+    me = os.geteuid()
+    if me == 0:  # who may look at everything
+        os.seteuid(65_534)
+    try:
+        with pytest.raises(DataError, match=r"r\.hea cannot be read: Permission denied"):
+            read_wfdb_record(recordings, RECORD, patient_id="p")
+    finally:
+        os.seteuid(me)
+        recordings.chmod(0o700)
 
 
 def test_a_truncated_signal_file_is_named_with_both_sizes(recordings: Path) -> None:

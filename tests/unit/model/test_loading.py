@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ecgmodels import TrainingData
-from ecgmodels.batches import Batch, DeviceSegments, to_device
-from ecgmodels.gathering import PIECE_SAMPLES
-from ecgmodels.loading import Placement, placement
+from ecgmodels.loading.batches import Batch, DeviceSegments, to_device
+from ecgmodels.loading.gathering import PIECE_SAMPLES
+from ecgmodels.loading.placement import Placement, placement
 
 CPU = torch.device("cpu")
 PLACES: tuple[Placement, ...] = ("mapped", "resident", "streamed")
@@ -233,3 +233,26 @@ def test_a_cpu_maps_and_an_accelerator_keeps_what_fits_in_half_of_its_free_memor
     assert placement(40, gpu, 80) == "resident"
     assert placement(41, gpu, 80) == "streamed"
     assert placement(10**15, torch.device("mps"), None) == "resident"
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("place", ["resident", "streamed"])
+def test_a_gpu_gets_the_batches_that_the_cpu_gets(place: Placement) -> None:
+    segments = sharded((700, 300, 24), (256, 256, 200))
+    indices = torch.randperm(1024).split(100)
+    on_gpu = to_device(
+        segments,
+        Statistics(),
+        names=("age",),
+        wanted=("age",),
+        device=torch.device("cuda", 0),
+        place=place,
+    )
+    # Held while the next ones come, so that memory used again too soon would show.
+    batches = list(on_gpu.batches(indices, read_ahead=256))
+    for index, batch in zip(indices, batches, strict=True):
+        expected = ready(segments, "mapped").batch(index)
+        for part, other in zip(batch, expected, strict=True):
+            assert part is not None
+            assert part.is_cuda
+            torch.testing.assert_close(part.cpu(), other)

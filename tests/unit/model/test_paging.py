@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ecgmodels.paging import (
+from ecgmodels.loading.paging import (
     BLOCK_BYTES,
     MEMORY_SHARE,
     WINDOW_BYTES,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ecgmodels.prefetching import ahead
+from ecgmodels.loading.prefetching import ahead
 
 
 def prefetching_threads() -> int:

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ecgmodels import ConfigError
-from ecgmodels.paging import Window
-from ecgmodels.sampling import epoch_batches, noise_seed, segment_order
+from ecgmodels.loading.paging import Window
+from ecgmodels.loading.sampling import epoch_batches, noise_seed, segment_order
 
 WINDOWS = st.none() | st.builds(Window, block=st.integers(1, 9), blocks=st.integers(2, 5))
 

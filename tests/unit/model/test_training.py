@@ -24,12 +24,12 @@ from ecgmodels import (
     read_model,
 )
 from ecgmodels.augmentation import augment
-from ecgmodels.batches import to_device
 from ecgmodels.distributed import Ranks
 from ecgmodels.learner import Learner
-from ecgmodels.loading import Placement
+from ecgmodels.loading.batches import to_device
+from ecgmodels.loading.paging import Window
+from ecgmodels.loading.placement import Placement
 from ecgmodels.optimisation import class_weights, learning_rate
-from ecgmodels.paging import Window
 
 Waves = Callable[..., TrainingData]
 

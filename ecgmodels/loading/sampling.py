@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ecgmodels.errors import ConfigError
-from ecgmodels.paging import Window
+from ecgmodels.loading.paging import Window
 
 _SHUFFLE, _NOISE = 0, 1  # independent streams of one seed
 

@@ -19,7 +19,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ecgmodels.paging import bring_in
+from ecgmodels.loading.paging import bring_in
 
 PIECE_SAMPLES = 2**19
 """Samples gathered at once: 1 MiB of int16 and 2 MiB of float32. Small batches are put together to

@@ -1,4 +1,4 @@
-"""Segments as batches on a device: kept where `ecgmodels.loading` says, normalised on the way."""
+"""Segments as batches on a device: kept where `placement` says, normalised on the way."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from torch import Tensor
 
 from ecgmodels.configs import nearest_hint
 from ecgmodels.errors import ConfigError
-from ecgmodels.gathering import PIECE_SAMPLES, HostSignal, Normaliser
-from ecgmodels.loading import Placement, SignalStore, free_bytes, placement, signal_store
+from ecgmodels.loading.gathering import PIECE_SAMPLES, HostSignal, Normaliser
+from ecgmodels.loading.placement import Placement, SignalStore, free_bytes, placement, signal_store
 
 
 class Segments(Protocol):
@@ -125,7 +125,7 @@ class DeviceSegments:
         Close it when no more are wanted: a thread may be at work.
 
         Several are gathered at once where they are small, and where that saves time, ahead of
-        their use (see `ecgmodels.loading`).
+        their use (see `ecgmodels.loading.placement`).
 
         Args:
             indices: on any device; several, or a matrix int64 [step, segment in batch].

@@ -19,8 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ecgmodels.gathering import PIECE_SAMPLES, HostSignal, Normaliser, ReusedMemory
-from ecgmodels.prefetching import ahead
+from ecgmodels.loading.gathering import PIECE_SAMPLES, HostSignal, Normaliser, ReusedMemory
+from ecgmodels.loading.prefetching import ahead
 
 Placement = Literal["mapped", "resident", "streamed"]
 Signals = Generator[Tensor, None, None]
