@@ -162,6 +162,10 @@ class _Recordings(Recordings):
             age=age,
             sex=sex,
             labels=labels,
+            units={
+                lead: header.signals[place].unit
+                for lead, place in zip(CANONICAL_12, order, strict=True)
+            },
         )
 
     @cached_property

@@ -32,8 +32,8 @@ EVIDENCE = ("likeness", "share", "contrast", "room", "fall_after", "fall_before"
 
 # Logistic regression on all of LUDB and MIT-BIH (`python benchmarks/delineation.py --fit`). The
 # figures in docs/detection.md are of records that had no part in the weights that judged them.
-_WEIGHTS = np.array([1.335, 3.793, 3.827, 10.872, -1.058, -0.499])
-_INTERCEPT = -10.738
+_WEIGHTS = np.array([2.062, 8.099, 3.747, 11.263, -1.223, -0.618])
+_INTERCEPT = -11.949
 
 _SMOOTHING_S = 0.010  # standard deviation of a Gaussian: unlike a filter's edge it rings nowhere
 _FURTHEST_S, _NEAREST_S = 0.28, 0.036  # the peak of a P wave before the beginning of the QRS
@@ -60,7 +60,7 @@ def find_p_waves(record: Record, beats: Beats) -> PWaves:
         four beats.
 
     Raises:
-        DataError: the rate is below `detection.LOWESTRATE_HZ`.
+        DataError: the rate is below `detection.LOWEST_RATE_HZ`.
     """
     found = _examine(record, beats)
     present = found.known & (found.evidence @ _WEIGHTS + _INTERCEPT > 0)
@@ -75,7 +75,7 @@ def p_wave_evidence(record: Record, beats: Beats) -> NDArray[np.float64]:
     """Return float64 [beat, evidence], NaN where nothing can be told; the more, the more likely.
 
     likeness: correlation of the beat with its neighbours' bump, at most 40 ms aside
-    share: the beat's bump over its neighbours', from 0 to 1
+    share: logarithm of the beat's bump over its neighbours', up to log 0.5: half is good enough
     contrast: logarithm of the bump's height over the noise of single beats, up to log 4
     room: seconds between the end of the T wave before and the QRS
     fall_after, fall_before: height on either side over the peak's; less is likelier
@@ -149,7 +149,7 @@ def _examine_beats(
     evidence = np.stack(
         [
             likeness,
-            share.clip(0, 1),
+            np.log(share.clip(0.05, 0.5)),
             np.log(contrast.clip(0.1, 4.0)),
             timing.room_s.clip(-0.1, 0.4),
             fall_after.clip(-1.5, 1.5),

@@ -2,7 +2,8 @@
 
 Decoded here rather than by wfdb: a header's claim is held against the size of the files before
 anything is allocated, samples that a format marks invalid are NaN, and a worker process need not
-import wfdb and pandas. The values equal those of `wfdb.rdrecord`.
+import wfdb and pandas. The values equal those of `wfdb.rdrecord`, but for several samples a frame,
+whose mean wfdb rounds to a whole unit.
 """
 
 from __future__ import annotations
@@ -14,14 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgmodels.data.recordings.records import MV_PER_UNIT
 from ecgmodels.data.recordings.wfdb_files import COPY_AGAIN, size_in_bytes, unreadable
 from ecgmodels.data.recordings.wfdb_flac import read_flac
 from ecgmodels.data.recordings.wfdb_formats import FLAC_BITS, FORMATS, INVALID, Integers
 from ecgmodels.data.recordings.wfdb_header import Header, group_by_file
 from ecgmodels.data.recordings.wfdb_header_lines import SignalSpec, shown
 from ecgmodels.errors import DataError
-
-_MV_PER_UNIT = {"v": 1e3, "mv": 1.0, "\u00b5v": 1e-3, "\u03bcv": 1e-3, "uv": 1e-3, "nv": 1e-6}
 
 # A MATLAB 4 file begins with five 32-bit integers (type, rows, columns, imaginary part, length of
 # the name) and the name, "val": MATLAB's "MAT-File Format", appendix on version 4.
@@ -60,7 +60,7 @@ def read_signal(folder: Path, header: Header) -> NDArray[np.float64]:
 
 
 def _millivolts_per_unit(folder: Path, header: Header, spec: SignalSpec) -> float:
-    scale = _MV_PER_UNIT.get(spec.unit.lower())
+    scale = MV_PER_UNIT.get(spec.unit.lower())
     if scale is None:
         raise DataError(
             f"the header of {folder / header.record} gives the signal {shown(spec.name)} in "

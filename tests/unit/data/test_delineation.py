@@ -21,7 +21,7 @@ from ecgmodels.errors import DataError
 
 RATE_HZ = 360.0
 COUNT = 24
-P_PEAK_S, P_SD_S = -0.16, 0.022
+P_PEAK_S, P_SD_S, R_SD_S = -0.16, 0.022, 0.012
 NO_P = np.zeros(COUNT, dtype=np.bool_)
 
 
@@ -68,7 +68,7 @@ def _ecg(
     for beat, height, peak in zip(times, heights, peaks, strict=True):
         for size, shift, sd in (
             (height, peak, P_SD_S),
-            (1.2, 0.0, 0.012),
+            (1.2, 0.0, R_SD_S),
             (-0.25, 0.028, 0.01),
             (0.3, 0.26, 0.045),
         ):
@@ -84,9 +84,9 @@ def test_p_waves_are_found_with_the_interval_they_were_drawn_at() -> None:
     found = find_p_waves(*_ecg())
     assert found.known.all()
     assert found.present.all()
-    # Three standard deviations before their peaks, P and R waves begin.
-    drawn_s = (3 * P_SD_S - P_PEAK_S) - 3 * 0.012
-    np.testing.assert_allclose(found.pr_interval_s, drawn_s, atol=0.025)
+    # Two standard deviations before their peaks, P and R waves begin.
+    drawn_s = (2 * P_SD_S - P_PEAK_S) - 2 * R_SD_S
+    np.testing.assert_allclose(found.pr_interval_s, drawn_s, atol=0.02)
 
 
 def test_a_p_wave_that_comes_60_ms_earlier_lengthens_the_interval_by_as_much() -> None:
