@@ -160,7 +160,7 @@ def test_the_command_prepares_on_a_cluster(
     ended = home.run(*command, "--folds", "2", "--ray", at=ray_head.address)
     assert ended.returncode == 0, ended.stderr
     assert f"on the Ray cluster at {ray_head.address}" in ended.stdout
-    assert "1 of 14 records failed:\n  s004a: " in ended.stdout
+    assert "1 of 14 records failed: s004a\n  fix: " in ended.stdout
     assert content(home.path / "out") == content(prepared_here)
     refused = home.run(*command, "--address", ray_head.address, "--processes", "2")
     assert refused.returncode == 2

@@ -236,7 +236,10 @@ def test_a_signal_ends_a_search_within_seconds_and_says_how_to_go_on(
     interrupted: Interrupted, name: str
 ):
     assert interrupted.status[name] == 130
-    assert interrupted.last_words[name] == "interrupted; the same command goes on from here\n"
+    assert interrupted.last_words[name].splitlines() == [
+        "stopping; running candidates are left at their checkpoints",
+        "interrupted; the same command goes on from here",
+    ]
     assert interrupted.leaving_s[name] < 15
 
 
