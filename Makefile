@@ -57,6 +57,7 @@ bench: install
 	$(BIN)/python benchmarks/data_preparation.py
 	$(BIN)/python benchmarks/data_loading.py
 	$(BIN)/python benchmarks/detection.py
+	$(BIN)/python benchmarks/delineation.py
 
 clean:
 	rm -rf $(VENV) demo build dist *.egg-info

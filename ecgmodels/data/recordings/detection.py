@@ -25,10 +25,10 @@ from ecgmodels.errors import DataError
 
 Detector = Literal["xqrs", "neurokit"]
 DEFAULT_DETECTOR: Detector = "neurokit"
-"""The better one on MIT-BIH, and ten times as fast."""
+"""The better one on MIT-BIH, and ten times as fast; the other one needs no further package."""
 
-LOWEST_RATE_HZ = 50.0
-"""A QRS complex of 80 ms then has four samples; below there is nothing to find peaks in."""
+RATES_HZ = (50.0, 100_000.0)
+"""At the lowest a QRS complex of 80 ms has four samples; no recorder reaches the highest."""
 SHORTEST_S = 1.0
 """In anything shorter nothing is found: the filter's period alone is 0.2 s."""
 
@@ -60,12 +60,12 @@ def detect_beats(record: Record, detector: Detector = DEFAULT_DETECTOR) -> Beats
         detector: "xqrs" (wfdb's) or "neurokit" (NeuroKit2's default, Brammer 2020).
 
     Returns:
-        Beats with samples that are ascending, unique and inside the record, symbols empty. None
-        where nothing was found: in flat leads, long gaps, less than `SHORTEST_S`.
+        Beats with samples that are ascending, unique and inside the record, symbols empty. There
+        are none in flat leads, in long gaps, and in less than `SHORTEST_S`.
 
     Raises:
-        DataError: no such detector, neurokit2 is not installed, or the rate is below
-            `LOWEST_RATE_HZ`.
+        DataError: no such detector, neurokit2 is not installed, the library fails on a lead, or the
+            rate is outside `RATES_HZ`.
     """
     find = _find_detector(detector)
     check_rate(record)
@@ -81,25 +81,20 @@ def detect_beats(record: Record, detector: Detector = DEFAULT_DETECTOR) -> Beats
     leads = []
     for name, lead, lead_gap in zip(record.leads, resampled, gap, strict=True):
         index = np.minimum(np.arange(len(lead)) / float(ratio), len(lead_gap) - 1).astype(np.int64)
-        try:
-            leads.append(_examine(lead, lead_gap[index], windows, find))
-        except Exception as error:
-            raise DataError(
-                f"record {record.id}, lead {name}: the detector {detector} failed "
-                f"({type(error).__name__}: {' '.join(str(error).split())[:150]})",
-                hint="try the other detector, or leave the lead out",
-            ) from error
+        where = f"record {record.id}, lead {name}: the detector {detector} failed"
+        leads.append(_examine(lead, lead_gap[index], windows, find, where))
     beats, lead_of_beat = _combine(leads, windows)
     sample = np.minimum(np.rint(beats / float(ratio)).astype(np.int64), qrs.shape[1] - 1)
     return _beats(_snap(np.where(gap, 0.0, np.abs(qrs)), sample, lead_of_beat, record.rate_hz))
 
 
 def check_rate(record: Record) -> None:
-    """Raise DataError where the rate is below `LOWEST_RATE_HZ`."""
-    if not record.rate_hz >= LOWEST_RATE_HZ:
+    """Raise DataError where the rate is outside `RATES_HZ`."""
+    lowest, highest = RATES_HZ
+    if not lowest <= record.rate_hz <= highest:
         raise DataError(
-            f"record {record.id} is sampled at {record.rate_hz:g} Hz, expected at least "
-            f"{LOWEST_RATE_HZ:g} Hz to find beats in",
+            f"record {record.id} is sampled at {record.rate_hz:g} Hz, expected {lowest:g} to "
+            f"{highest:g} Hz to find beats in",
             hint="correct the rate in the record's header, or leave the record out",
         )
 
@@ -141,6 +136,7 @@ def _examine(
     gap: NDArray[np.bool_],
     windows: NDArray[np.int64],
     find: Callable[[NDArray[np.float64]], NDArray[np.int64]],
+    failure: str,
 ) -> _Lead:
     """Run the detector over one band-passed lead, float64 [time], and judge what it found."""
     height = np.abs(lead)
@@ -149,7 +145,14 @@ def _examine(
     if height.max() > 1e-6:  # a flat lead is not quite 0 after filtering; 1e-6 mV is no ECG
         # NeuroKit2 looks for peaks upwards.
         upwards = np.quantile(lead, 0.995) + np.quantile(lead, 0.005) >= 0
-        beats = np.unique(find(lead if upwards else -lead))
+        try:
+            found = find(lead if upwards else -lead)
+        except Exception as error:
+            raise DataError(
+                f"{failure} ({type(error).__name__}: {' '.join(str(error).split())[:150]})",
+                hint="try the other detector, or leave the lead out",
+            ) from error
+        beats = np.unique(found)
         beats = beats[~gap[beats]]
     relative_height = _relative_height(tallest[beats])
     beats = beats[relative_height >= _LOWEST_BEAT]
