@@ -36,6 +36,7 @@ class BeatTiming:
     typical: NDArray[np.bool_]
 
     def part(self, start: int, stop: int) -> BeatTiming:
+        """Return the timing of the beats `start` to `stop`."""
         return BeatTiming(
             onset=self.onset[start:stop],
             earliest=self.earliest[start:stop],
@@ -45,6 +46,12 @@ class BeatTiming:
 
 
 def time_beats(signal: NDArray[np.float64], beat: NDArray[np.int64]) -> BeatTiming:
+    """Measure the surroundings of each beat.
+
+    Args:
+        signal: float64 [lead, time] at `RATE_HZ`, without NaN.
+        beat: int64 [beat], samples, ascending, at least two.
+    """
     onset = _qrs_onset(signal, beat)
     rr_s = np.diff(beat) / RATE_HZ
     rr_s = np.concatenate([[np.median(rr_s)], rr_s])
