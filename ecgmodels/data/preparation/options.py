@@ -60,7 +60,7 @@ class PrepareOptions(Config):
     """"beats": a window around each beat; "crops" of whole recordings; None: what is labelled."""
     beats: BeatSource | None = None
     """Where beats come from, or the detector; None: annotations where beats are labelled, else
-    xqrs where beats are needed."""
+    neurokit where beats are needed."""
     window_ms: tuple[float, float] | None = None
     """Milliseconds before and after the beat; None: 375 and 625, at 128 Hz together 128 samples."""
     edges: EdgePolicy | None = None
@@ -189,7 +189,7 @@ def resolve(
     crop_s = chosen("crop_s", 10.0) if crops else None
     source = None
     if windows or features_need_beats(features):
-        source = chosen("beats", "annotations" if _labels_beats(task) else "xqrs")
+        source = chosen("beats", "annotations" if _labels_beats(task) else "neurokit")
     alone = whole or _labels_beats(task)  # there is nothing to combine
     official = recordings.official_splits
     resolved = ResolvedOptions(

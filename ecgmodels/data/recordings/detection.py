@@ -24,9 +24,6 @@ from ecgmodels.data.segmentation.filters import bandpass, resample
 from ecgmodels.errors import DataError
 
 Detector = Literal["xqrs", "neurokit"]
-DEFAULT_DETECTOR: Detector = "neurokit"
-"""The better one on MIT-BIH, and ten times as fast; the other one needs no further package."""
-
 RATES_HZ = (50.0, 100_000.0)
 """At the lowest a QRS complex of 80 ms has four samples; no recorder reaches the highest."""
 SHORTEST_S = 1.0
@@ -49,7 +46,7 @@ _RELIABLE_MARGIN = 1.5  # from where on a lead's own peaks are beats
 _LONGEST_BRIDGE_S = 0.1  # of invalid samples; no beat is looked for in a longer gap
 
 
-def detect_beats(record: Record, detector: Detector = DEFAULT_DETECTOR) -> Beats:
+def detect_beats(record: Record, detector: Detector) -> Beats:
     """Return the beats that a detector finds, at the largest deflection of each QRS complex.
 
     Each beat is placed on the first lead that shows the beats well, as MIT-BIH's annotators did,
@@ -263,7 +260,7 @@ def _find_detector(name: str) -> Callable[[NDArray[np.float64]], NDArray[np.int6
     except ImportError as error:
         raise DataError(
             "the detector neurokit needs the package neurokit2, which is not installed",
-            hint="pip install 'ecgsearch[delineation]', or choose the detector xqrs",
+            hint="pip install neurokit2, or choose the detector xqrs",
         ) from error
     return _neurokit
 

@@ -222,11 +222,11 @@ def test_crops_are_cut_where_recordings_are_labelled() -> None:
 def test_where_nothing_is_labelled_there_is_no_split() -> None:
     chosen = resolved(UNLABELLED, segments="beats")
     assert (chosen.classes, chosen.split, chosen.folds) == ((), None, 0)
-    assert chosen.beats == "xqrs"
+    assert chosen.beats == "neurokit"
 
 
 def test_beats_are_detected_where_only_a_feature_needs_them() -> None:
-    assert resolved(RHYTHM, features=("age", "rr_sd_s")).beats == "xqrs"
+    assert resolved(RHYTHM, features=("age", "rr_sd_s")).beats == "neurokit"
 
 
 def test_words_stand_for_no_resampling_no_filter_and_whole_recordings() -> None:
