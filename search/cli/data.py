@@ -105,7 +105,8 @@ def _databases(options: argparse.Namespace) -> int:
     from ecgmodels.data.databases.fetch import OPEN_DATABASES
 
     for name, database in sorted(DATABASES.items()):
-        print(f"{name:<14}{database.title} ({database.version})")
+        version = f" ({database.version})" if database.version else ""
+        print(f"{name:<14}{database.title}{version}")
         print(f"{'':<14}tasks: {', '.join(database.tasks)}")
         if own := list(database.settings().to_dict()):
             flags = ", ".join(f"--{field.replace('_', '-')}" for field in own)

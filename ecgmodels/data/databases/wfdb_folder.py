@@ -67,7 +67,7 @@ class WFDBFolder(Database):
 
     name = "wfdb-folder"
     title = "A folder of WFDB records"
-    version = "-"
+    version = ""  # it is what its owner says it is
     tasks = (RECORDS, BEATS, UNLABELLED)
     settings = WFDBFolderSettings
 

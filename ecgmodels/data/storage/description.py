@@ -50,12 +50,15 @@ def describe_dataset(path: str | Path) -> str:
 
 def _headline(dataset: Dataset) -> Iterator[str]:
     manifest, records, name = dataset.manifest, dataset.records, dataset.files.name
-    yield f"{manifest.title} {manifest.database_version} ({manifest.database}), {name}"
+    title = f"{manifest.title} {manifest.database_version}".strip()
+    yield f"{title} ({manifest.database}), {name}"
     split, seed = manifest.options.split, manifest.options.seed
     protocol = f"{split} (seed {seed})" if split == STRATIFIED else split or "none"
     yield f"task: {manifest.task}, split: {protocol}"
     settings = [
-        f"{name} {_setting(value)}" for name, value in sorted(manifest.options.settings.items())
+        f"{name} {_setting(value)}"
+        for name, value in sorted(manifest.options.settings.items())
+        if value not in (None, ())
     ]
     if settings:
         yield "settings: " + ", ".join(settings)
