@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -179,9 +179,22 @@ def open_recordings(
     return found.open(source, task or found.tasks[0], settings)
 
 
-def mapping_from_codes(codes: Mapping[str, str]) -> dict[str, str]:
-    """Turn class -> "codes" into code -> class."""
-    return {code: label for label, symbols in codes.items() for code in symbols}
+def beat_task(name: str, codes: Mapping[str, str], kept: Sequence[str]) -> Task:
+    """Return the task of telling beats apart, of which N, S and V are scored.
+
+    Args:
+        name: the task's.
+        codes: class -> its annotation codes, a character each.
+        kept: the classes kept unless others are asked for.
+    """
+    return Task(
+        name=name,
+        labels="beat",
+        classes=tuple(codes),
+        default_classes=tuple(kept),
+        scored_classes=("N", "S", "V"),
+        codes={code: label for label, symbols in codes.items() for code in symbols},
+    )
 
 
 def count_codes(beats: Beats, codes: Mapping[str, str]) -> dict[str, int]:

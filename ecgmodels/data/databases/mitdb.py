@@ -15,8 +15,8 @@ from ecgmodels.data.databases.base import (
     Database,
     Recordings,
     Task,
+    beat_task,
     count_codes,
-    mapping_from_codes,
     register,
     require_source,
 )
@@ -77,14 +77,7 @@ class MITBIH(Database):
         codes, kept = _TASKS[task]
         return _Recordings(
             source,
-            Task(
-                name=task,
-                labels="beat",
-                classes=tuple(codes),
-                default_classes=tuple(kept),
-                scored_classes=("N", "S", "V"),
-                codes=mapping_from_codes(codes),
-            ),
+            beat_task(task, codes, kept),
         )
 
 

@@ -16,8 +16,8 @@ from ecgmodels.data.databases.base import (
     Database,
     Recordings,
     Task,
+    beat_task,
     count_codes,
-    mapping_from_codes,
     register,
     require_source,
 )
@@ -62,14 +62,7 @@ class Synthetic(Database):
             )
         return _Recordings(
             source,
-            Task(
-                name=task,
-                labels="beat",
-                classes=tuple(_CODES),
-                default_classes=tuple(_CODES),
-                scored_classes=("N", "S", "V"),
-                codes=mapping_from_codes(_CODES),
-            ),
+            beat_task(task, _CODES, tuple(_CODES)),
         )
 
 

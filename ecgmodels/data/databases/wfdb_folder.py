@@ -26,8 +26,8 @@ from ecgmodels.data.databases.base import (
     Database,
     Recordings,
     Task,
+    beat_task,
     count_codes,
-    mapping_from_codes,
     register,
     require_source,
 )
@@ -109,14 +109,7 @@ class _Recordings(Recordings):
                 name=UNLABELLED, labels="record", classes=(), default_classes=(), scored_classes=()
             )
         if self._task == BEATS:
-            return Task(
-                name=BEATS,
-                labels="beat",
-                classes=tuple(AAMI_CODES),
-                default_classes=("N", "S", "V", "F"),
-                scored_classes=("N", "S", "V"),
-                codes=mapping_from_codes(AAMI_CODES),
-            )
+            return beat_task(BEATS, AAMI_CODES, "NSVF")
         classes = self._table.classes
         return Task(
             name=RECORDS,
