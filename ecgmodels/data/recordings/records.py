@@ -59,5 +59,5 @@ class Record:
     sex: Sex | None
     beats: Beats | None = None
     labels: tuple[str, ...] | None = None
-    units: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    extra: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    units: Mapping[str, str] = field(default_factory=dict)
+    extra: Mapping[str, float] = field(default_factory=dict)
