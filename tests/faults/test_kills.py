@@ -79,6 +79,7 @@ def test_everything_a_killed_driver_started_is_gone_after_a_minute_or_so(home: H
         driver.kill()
         wait_until_only_agents(driver, seconds=20)
         wait_until_gone(driver.survivors(), seconds=90)
+        assert driver.survivors() == set()
 
 
 @pytest.mark.timeout(600)

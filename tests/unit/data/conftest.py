@@ -9,6 +9,11 @@ from pathlib import Path
 import pytest
 
 from ecgmodels.data import Manifest, PrepareOptions, prepare, write_synthetic_recordings
+from tests.unit.data.preparing import made, many_source
+from tests.unit.data.spoiling import folder
+
+# Fixtures that several files share, beside what belongs to them.
+__all__ = ["folder", "made", "many_source"]
 
 REPOSITORY = Path(__file__).parents[3]
 

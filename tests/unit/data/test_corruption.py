@@ -7,7 +7,6 @@ import os
 import pwd
 import tempfile
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,71 +14,20 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from ecgmodels.data import check_dataset, describe_dataset, open_dataset
-from ecgmodels.data.preparation.splits import Split, check_split
+from ecgmodels.data import check_dataset, open_dataset
 from ecgmodels.data.storage import verification
-from ecgmodels.data.storage.manifest import hash_of
-from ecgmodels.data.storage.record_table import RecordTable, open_record_table
-from ecgmodels.data.storage.record_table_writer import write_record_table
-from ecgmodels.data.storage.shards import sha256_of
+from ecgmodels.data.storage.record_table import open_record_table
 from ecgmodels.errors import DataError
-from tests.unit.data.made_datasets import (
-    MadeRecord,
-    make_record,
-    make_records,
-    write_dataset,
+from tests.unit.data.spoiling import (
+    DEVELOPMENT,
+    LOOKS,
+    RECORDS,
+    TEST,
+    change_manifest,
+    flip_a_byte,
+    rewrite,
+    with_column,
 )
-
-RECORDS = "records.arrow"
-DEVELOPMENT = "shards/development-00000.arrow"
-TEST = "shards/test-00000.arrow"
-LOOKS = (open_dataset, check_dataset, describe_dataset)
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A dataset of six records that a test may spoil."""
-    write_dataset(tmp_path / "dataset", make_records(4, 2))
-    return tmp_path / "dataset"
-
-
-def flip_a_byte(path: Path) -> None:
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
-
-
-def change_manifest(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    """Change what the manifest says, and have its own hash say so, too."""
-    path = folder / "dataset.json"
-    values = json.loads(path.read_text())
-    del values["hash"]
-    change(values)
-    path.write_text(json.dumps({**values, "hash": hash_of(values)}))
-
-
-def rewrite(folder: Path, file: str, batch: pa.RecordBatch) -> None:
-    """Replace a table or shard by another batch, and have the manifest say so."""
-    path = folder / file
-    path.unlink()  # not written over: it may still be mapped into memory
-    write_record_table(path, RecordTable(batch=batch))
-
-    def believe(values: dict[str, Any]) -> None:
-        for entry in [values["records"], *values["shards"]]:
-            if entry["file"] == file:
-                entry |= {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
-
-    change_manifest(folder, believe)
-
-
-def with_column(batch: pa.RecordBatch, name: str, values: pa.Array) -> pa.RecordBatch:
-    index = batch.schema.names.index(name)
-    return batch.set_column(index, batch.schema.field(index), values)
-
-
-def read_batch(path: Path) -> pa.RecordBatch:
-    with pa.OSFile(str(path)) as source:
-        return pa.ipc.open_file(source).get_batch(0)
 
 
 @pytest.mark.parametrize("file", [RECORDS, DEVELOPMENT])
@@ -328,161 +276,3 @@ def test_a_patient_listed_twice_in_the_table_is_found(folder: Path) -> None:
     rewrite(folder, RECORDS, with_column(batch, "patient", column))
     with pytest.raises(DataError, match="patient_count is not the number of its patients"):
         open_dataset(folder)
-
-
-def same_patient(records: list[MadeRecord], *ids: str) -> list[MadeRecord]:
-    return [
-        replace(record, entry=replace(record.entry, patient_id="the-same"))
-        if record.entry.id in ids
-        else record
-        for record in records
-    ]
-
-
-@pytest.mark.parametrize(
-    ("ids", "message"),
-    [
-        (("r0", "r1"), "split 'fixed' has patient the-same in train and validation"),
-        (("r1", "r4"), "split 'fixed' has patient the-same in train and test"),
-        (("r2", "r5", "r4"), "split 'fixed' has patient the-same in validation and test"),
-        (("r1", "r3", "r2"), "split 'fixed' has patient the-same in train and validation"),
-    ],
-)
-def test_a_patient_in_two_parts_is_found_at_load_and_named_with_the_records(
-    tmp_path: Path, ids: tuple[str, ...], message: str
-) -> None:
-    write_dataset(tmp_path, same_patient(make_records(4, 2), *ids))
-    for look in LOOKS:
-        with pytest.raises(DataError, match=message) as caught:
-            look(tmp_path)
-        assert f"(records {', '.join(sorted(ids))})" in str(caught.value)
-    with pytest.raises(DataError, match=message):  # also once all of it was verified
-        open_dataset(tmp_path)
-
-
-def test_a_leak_in_a_fold_alone_is_found(tmp_path: Path) -> None:
-    whole = Split(train=("r0", "r1"), validation=("r2", "r3"), test=("r4", "r5"))
-    torn = Split(train=("r0", "r2"), validation=("r1", "r3"), test=("r4", "r5"))
-    records = same_patient(make_records(4, 2), "r0", "r1")
-    write_dataset(tmp_path, records, splits={"fixed": whole, "fold-0": torn})
-    with pytest.raises(DataError, match="split 'fold-0' has patient the-same in train and valid"):
-        open_dataset(tmp_path)
-
-
-def test_the_message_at_load_is_that_at_preparation(tmp_path: Path) -> None:
-    records = same_patient(make_records(4, 2), "r1", "r4")
-    write_dataset(tmp_path, records)
-    split = Split(train=("r1", "r3"), validation=("r0", "r2"), test=("r4", "r5"))
-    patients = {record.entry.id: record.entry.patient_id for record in records}
-    with pytest.raises(DataError) as prepared:
-        check_split("fixed", split, patients)
-    with pytest.raises(DataError) as loaded:
-        open_dataset(tmp_path)
-    assert str(loaded.value) == f"{tmp_path}: {prepared.value}"
-
-
-def test_a_declared_patient_may_be_on_both_sides_of_the_test_border(tmp_path: Path) -> None:
-    records = same_patient(make_records(4, 2), "r1", "r4")
-    write_dataset(tmp_path / "declared", records, shared_patients=(("r1", "r4"),))
-    open_dataset(tmp_path / "declared")
-    note = "records r1 and r4 are of one patient, and on both sides of the test border"
-    assert note in describe_dataset(tmp_path / "declared")
-    records = same_patient(make_records(4, 2), "r0", "r1")
-    write_dataset(tmp_path / "inner", records, shared_patients=(("r0", "r1"),))
-    with pytest.raises(DataError, match="patient the-same in train and validation"):
-        open_dataset(tmp_path / "inner")
-
-
-def test_an_empty_part_is_found(tmp_path: Path) -> None:
-    split = Split(train=("r0", "r1", "r2", "r3"), validation=(), test=("r4", "r5"))
-    write_dataset(tmp_path, make_records(4, 2), splits={"fixed": split})
-    with pytest.raises(DataError, match="split 'fixed' has no record in its validation part"):
-        open_dataset(tmp_path)
-
-
-def test_statistics_changed_without_contradiction_are_caught_by_the_check(folder: Path) -> None:
-    def change(values: dict[str, Any]) -> None:
-        values["splits"]["fold-0"]["normalisation"]["signal_std_uv"][0] *= 2
-
-    change_manifest(folder, change)
-    open_dataset(folder)
-    with pytest.raises(DataError, match="disagrees with the shards: the normalisation of split"):
-        check_dataset(folder)
-
-
-def spoil_label(batch: pa.RecordBatch) -> pa.RecordBatch:
-    label = batch.column("label").to_numpy().copy()
-    label[0] = (label[0] + 1) % 3
-    return with_column(batch, "label", pa.array(label))
-
-
-def spoil_label_range(batch: pa.RecordBatch) -> pa.RecordBatch:
-    return with_column(batch, "label", pa.array(np.full(batch.num_rows, 3)))
-
-
-def spoil_feature(batch: pa.RecordBatch) -> pa.RecordBatch:
-    return with_column(batch, "age", pa.nulls(batch.num_rows, pa.float32()))
-
-
-def spoil_record(batch: pa.RecordBatch) -> pa.RecordBatch:
-    record = np.sort(batch.column("record").to_numpy() ^ 1)
-    return with_column(batch, "record", pa.array(record))
-
-
-def spoil_valid(batch: pa.RecordBatch) -> pa.RecordBatch:
-    return with_column(batch, "valid_samples", pa.array([65] * batch.num_rows, pa.int32()))
-
-
-def spoil_padding(batch: pa.RecordBatch) -> pa.RecordBatch:
-    return with_column(batch, "valid_samples", pa.array([9] * batch.num_rows, pa.int32()))
-
-
-@pytest.mark.parametrize(
-    ("file", "spoil", "message"),
-    [
-        (DEVELOPMENT, spoil_label, r"record r0, column 'class:N'"),
-        (TEST, spoil_label, r"record r4, column 'class:"),
-        (TEST, spoil_label_range, "column 'label' in row 0"),
-        (DEVELOPMENT, spoil_feature, r"record r\d, column 'missing:age'"),
-        (TEST, lambda batch: batch.slice(1).slice(0, 5), "should be one batch of 6 rows, found 5"),
-        (TEST, lambda batch: batch.drop_columns(["age"]), "of 6 rows, found other columns"),
-        (TEST, spoil_valid, "column 'valid_samples' in row 0"),
-        (TEST, spoil_padding, "row 0 is not 0 beyond its valid samples"),
-    ],
-)
-def test_a_shard_that_says_something_else_than_the_table_is_caught_by_the_check(
-    folder: Path, file: str, spoil: Callable[[pa.RecordBatch], pa.RecordBatch], message: str
-) -> None:
-    rewrite(folder, file, spoil(read_batch(folder / file)))
-    open_dataset(folder)
-    with pytest.raises(DataError, match=rf"{file}.*{message}"):
-        check_dataset(folder)
-
-
-def test_rows_attributed_to_another_record_are_caught_by_the_check(folder: Path) -> None:
-    batch = read_batch(folder / TEST)
-    record = batch.column("record").to_numpy()[::-1].copy()
-    rewrite(folder, TEST, with_column(batch, "record", pa.array(record)))
-    with pytest.raises(DataError, match=f"{TEST} disagrees with {RECORDS}: column 'record'"):
-        check_dataset(folder)
-
-
-def test_labels_of_several_classes_are_checked_too(tmp_path: Path) -> None:
-    write_dataset(tmp_path, make_records(multi_label=True), multi_label=True)
-    check_dataset(tmp_path)
-    batch = read_batch(tmp_path / TEST)
-    values = batch.column("label").flatten().to_numpy().copy()
-    values[4] ^= 1
-    column = pa.FixedSizeListArray.from_arrays(pa.array(values), type=batch.column("label").type)
-    rewrite(tmp_path, TEST, with_column(batch, "label", column))
-    with pytest.raises(DataError, match="record r4, column 'class:S'"):
-        check_dataset(tmp_path)
-
-
-def test_the_check_counts_what_it_went_through(tmp_path: Path) -> None:
-    records = [make_record(n, part="test" if n > 6 else "development") for n in range(9)]
-    write_dataset(tmp_path, records, largest_bytes=2000)
-    check = check_dataset(tmp_path)
-    assert (check.records, check.patients, check.segments) == (9, 9, 27)
-    assert check.shards == len(list(tmp_path.rglob("shards/*.arrow"))) > 3
-    assert str(check).startswith(f"{tmp_path} is sound: 27 segments of 9 records")

@@ -24,6 +24,14 @@ def study(metric: str) -> StudyFile:
     )
 
 
+def refusal(metric: str, dataset: Dataset) -> StudyError | None:
+    try:
+        require_measured(study(metric), dataset)
+    except StudyError as error:
+        return error
+    return None
+
+
 @pytest.fixture(scope="module")
 def one_class(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     folder = tmp_path_factory.mktemp("made") / "one"
@@ -42,15 +50,15 @@ def several_classes(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 def test_what_every_dataset_measures_is_accepted(
     metric: str, one_class: Dataset, several_classes: Dataset
 ) -> None:
-    require_measured(study(metric), one_class)
-    require_measured(study(metric), several_classes)
+    assert refusal(metric, one_class) is None
+    assert refusal(metric, several_classes) is None
 
 
 @pytest.mark.parametrize("metric", ["accuracy", "balanced_accuracy"])
 def test_accuracy_is_refused_where_a_segment_has_several_classes(
     metric: str, one_class: Dataset, several_classes: Dataset
 ) -> None:
-    require_measured(study(metric), one_class)
+    assert refusal(metric, one_class) is None
     with pytest.raises(StudyError, match=f"'{metric}' is not measured on .* several classes"):
         require_measured(study(metric), several_classes)
 
@@ -59,7 +67,7 @@ def test_accuracy_is_refused_where_a_segment_has_several_classes(
 def test_what_only_several_classes_have_is_refused_for_one(
     metric: str, one_class: Dataset, several_classes: Dataset
 ) -> None:
-    require_measured(study(metric), several_classes)
+    assert refusal(metric, several_classes) is None
     with pytest.raises(StudyError, match=f"'{metric}' is not measured on .* one class"):
         require_measured(study(metric), one_class)
 
