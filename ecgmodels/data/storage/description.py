@@ -209,7 +209,9 @@ def _features(manifest: Manifest, records: RecordTable) -> str:
         causal = ", not causal" if name in manifest.non_causal_features else ""
         known = f"missing in {missing:,} segments" if missing else "always known"
         spread = ""
-        if fixed is not None:  # a sentinel such as -9999 shows here
+        if fixed is not None and missing < int(
+            records.segments.sum()
+        ):  # a sentinel such as -9999 shows here
             mean = fixed.normalisation.feature_mean[index]
             deviation = fixed.normalisation.feature_std[index]
             spread = f", mean {mean:.4g} and SD {deviation:.4g} in train"
