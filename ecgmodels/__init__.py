@@ -9,39 +9,48 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from ecgmodels.architecture import EfficientECGConfig, compound_scaling
-from ecgmodels.cost import cost
 from ecgmodels.errors import ConfigError, DataError, ECGModelsError, TrainingError
-from ecgmodels.plan import Plan, resolve
-from ecgmodels.training_config import TrainingConfig
+from ecgmodels.models.base import ModelConfig
+from ecgmodels.models.efficientecg.config import EfficientECGConfig, compound_scaling
+from ecgmodels.models.registry import FAMILIES, build_model, cost, model_config, resolve
+from ecgmodels.training.config import TrainingConfig
 
 if TYPE_CHECKING:
-    from ecgmodels.card import load_model, save_model
-    from ecgmodels.checkpoint import PastEpoch, read_history, read_model
-    from ecgmodels.efficientecg import EfficientECG
-    from ecgmodels.metrics import classification_metrics, confusion_matrix, multi_label_metrics
-    from ecgmodels.prediction import predict, predict_records
-    from ecgmodels.training import Epoch, fit
-    from ecgmodels.training_data import TrainingData
+    from ecgmodels.export.card import load_model, save_model
+    from ecgmodels.inference.prediction import predict, predict_records
+    from ecgmodels.metrics.classification import (
+        classification_metrics,
+        confusion_matrix,
+        multi_label_metrics,
+    )
+    from ecgmodels.models.efficientecg.network import EfficientECG
+    from ecgmodels.models.network import ECGNetwork
+    from ecgmodels.training.checkpoint import PastEpoch, read_history, read_model
+    from ecgmodels.training.data import TrainingData
+    from ecgmodels.training.fitting import Epoch, fit
 
 __all__ = [
+    "FAMILIES",
     "ConfigError",
     "DataError",
     "ECGModelsError",
+    "ECGNetwork",
     "EfficientECG",
     "EfficientECGConfig",
     "Epoch",
+    "ModelConfig",
     "PastEpoch",
-    "Plan",
     "TrainingConfig",
     "TrainingData",
     "TrainingError",
+    "build_model",
     "classification_metrics",
     "compound_scaling",
     "confusion_matrix",
     "cost",
     "fit",
     "load_model",
+    "model_config",
     "multi_label_metrics",
     "predict",
     "predict_records",
@@ -52,20 +61,21 @@ __all__ = [
 ]
 
 _LAZY = {
-    "EfficientECG": "efficientecg",
-    "Epoch": "training",
-    "PastEpoch": "checkpoint",
-    "TrainingData": "training_data",
-    "classification_metrics": "metrics",
-    "confusion_matrix": "metrics",
-    "fit": "training",
-    "load_model": "card",
-    "multi_label_metrics": "metrics",
-    "predict": "prediction",
-    "predict_records": "prediction",
-    "read_history": "checkpoint",
-    "read_model": "checkpoint",
-    "save_model": "card",
+    "ECGNetwork": "models.network",
+    "EfficientECG": "models.efficientecg.network",
+    "Epoch": "training.fitting",
+    "PastEpoch": "training.checkpoint",
+    "TrainingData": "training.data",
+    "classification_metrics": "metrics.classification",
+    "confusion_matrix": "metrics.classification",
+    "fit": "training.fitting",
+    "load_model": "export.card",
+    "multi_label_metrics": "metrics.classification",
+    "predict": "inference.prediction",
+    "predict_records": "inference.prediction",
+    "read_history": "training.checkpoint",
+    "read_model": "training.checkpoint",
+    "save_model": "export.card",
 }
 
 

@@ -16,7 +16,7 @@ from search.study_file import CLASS_METRICS, ONE_CLASS_ONLY, SEVERAL_CLASSES_ONL
 from spaces import Candidate, DataShape, Trial, build_space
 
 if TYPE_CHECKING:
-    from ecgmodels.training import Epoch, TrainingData
+    from ecgmodels.training.fitting import Epoch, TrainingData
 
 PATH = "search.ecg_problem:ECGProblem"
 
@@ -89,7 +89,7 @@ class ECGProblem:
         return self._wide_shape
 
     def learn(self, candidate: Candidate, context: Context) -> Iterator[Epoch]:
-        from ecgmodels.training import fit
+        from ecgmodels.training.fitting import fit
 
         return fit(
             candidate.model,
@@ -107,7 +107,7 @@ class ECGProblem:
     @cached_property
     def data(self) -> TrainingData:
         """The train and validation parts under the study's split."""
-        from ecgmodels.training import TrainingData
+        from ecgmodels.training.fitting import TrainingData
 
         return TrainingData.of(self.dataset, self.split)
 

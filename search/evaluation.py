@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ecgmodels import EfficientECG, confusion_matrix, predict
+from ecgmodels import ECGNetwork, confusion_matrix, predict
 from ecgmodels.data import Dataset, Normalisation, Segments
-from ecgmodels.metrics import metrics_of
-from ecgmodels.scoring import Score, scored
+from ecgmodels.metrics.classification import metrics_of
+from ecgmodels.metrics.scoring import Score, scored
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +93,7 @@ class Evaluation:
 
 
 def evaluate(
-    model: EfficientECG,
+    model: ECGNetwork,
     dataset: Dataset,
     segments: Segments,
     normalisation: Normalisation,

@@ -20,7 +20,7 @@ from pydantic import Field, JsonValue, ValidationError, model_validator
 
 from ecgmodels.configs import nearest_hint
 from ecgmodels.errors import ConfigError
-from ecgmodels.training_config import TrainingConfig
+from ecgmodels.training.config import TrainingConfig
 from search.errors import StudyFileError
 from search.objectives import LOG10_PREFIX, Bound, Objective, is_exact
 from search.study_file_errors import explained, refusal, type_problem
@@ -40,10 +40,10 @@ from search.study_tables import (
     objective,
 )
 
-# What EfficientECG costs, by arithmetic (ecgmodels.cost).
+# What a network costs, by arithmetic (ecgmodels.models.registry.cost).
 ECG_COSTS = ("parameters", "macs")
 
-# What an epoch of EfficientECG measures (ecgmodels.metrics, ecgmodels.training.Epoch).
+# What an epoch measures (ecgmodels.metrics.classification, ecgmodels.training.fitting.Epoch).
 ECG_METRICS = (
     *("mean_f1", "macro_f1", "micro_f1", "macro_auc", "validation_loss", "train_loss"),
     *("balanced_accuracy", "accuracy", "exact_match"),
@@ -96,7 +96,7 @@ class StudyFile(Table):
     trials: TrialsTable = TrialsTable()
 
     training: dict[str, JsonValue] = Field(default_factory=dict)
-    """Fixed settings of every training: fields of `ecgmodels.training.TrainingConfig`."""
+    """Fixed settings of every training: fields of `ecgmodels.training.fitting.TrainingConfig`."""
 
     problem: ProblemTable | None = None
     storage: StorageTable = StorageTable()

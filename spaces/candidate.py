@@ -8,10 +8,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from ecgmodels.architecture import EfficientECGConfig
 from ecgmodels.configs import Config
-from ecgmodels.plan import resolve
-from ecgmodels.training_config import TrainingConfig
+from ecgmodels.models.base import ModelConfig
+from ecgmodels.models.registry import model_config, resolve
+from ecgmodels.training.config import TrainingConfig
 
 # 80 bits: among a million candidates of one study, the odds of two sharing a key are 4e-13.
 KEY_DIGITS = 20
@@ -21,7 +21,7 @@ KEY_DIGITS = 20
 class Candidate(Config):
     """What a trial learns; `to_dict` and `from_dict` carry it through JSON."""
 
-    model: EfficientECGConfig
+    model: ModelConfig
     training: TrainingConfig
 
     @classmethod
@@ -33,7 +33,7 @@ class Candidate(Config):
         """
         parts = dict(values)
         if "model" in parts:
-            parts["model"] = EfficientECGConfig.from_dict(parts["model"])
+            parts["model"] = model_config(parts["model"])
         if "training" in parts:
             parts["training"] = TrainingConfig.from_dict(parts["training"])
         return super().from_dict(parts)
@@ -45,6 +45,7 @@ class Candidate(Config):
         one key. The training enters as it is, the data by its hash.
         """
         identity = {
+            "family": self.model.model,
             "model": resolve(self.model).to_dict(),
             "training": self.training.to_dict(),
             "dataset": dataset_hash,

@@ -14,15 +14,15 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, cast, get_args
 
-from ecgmodels.architecture import (
+from ecgmodels.errors import ConfigError
+from ecgmodels.models.efficientecg.config import (
     BASES,
     Direction,
     EfficientECGConfig,
     compound_scaling,
     placement_names,
 )
-from ecgmodels.errors import ConfigError
-from ecgmodels.training_config import ClassWeighting, TrainingConfig
+from ecgmodels.training.config import ClassWeighting, TrainingConfig
 from spaces.candidate import Candidate
 from spaces.errors import CandidateRefused, SpaceError
 from spaces.parameters import Choice, Float, Parameter, Trial, overridden

@@ -77,6 +77,14 @@ class Batch(NamedTuple):
     """bool [batch, feature], True where known"""
     label: Tensor
     """int64 [batch], or uint8 [batch, class] for multi-label"""
+    template: Tensor | None = None
+    """float32 [batch, lead, time]: the median beat of each segment's recording, normalised as the
+    signal is; None where it was not asked for"""
+
+    @property
+    def inputs(self) -> tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor | None]:
+        """What `ECGNetwork.forward` takes, in its order."""
+        return self.signal, self.features, self.feature_mask, self.signal_mask, self.template
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from ecgmodels.scoring import Score
-from ecgmodels.training import TrainingData
+from ecgmodels.metrics.scoring import Score
+from ecgmodels.training.fitting import TrainingData
 
 CLASSES = ("N", "S", "V")
 

@@ -20,7 +20,7 @@ import torch.distributed as dist
 from conftest import in_records, make_data
 
 from ecgmodels import EfficientECGConfig, TrainingConfig, TrainingError, fit
-from ecgmodels.distributed import Ranks
+from ecgmodels.training.distributed import Ranks
 
 MODEL = EfficientECGConfig(leads=2, samples=64, classes=3, base="tiny", dropout=0.0)
 TRAINING = TrainingConfig(

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from ecgmodels import EfficientECG, EfficientECGConfig, cost
-from ecgmodels.architecture import BASES, placement_names
-from ecgmodels.fusion import CrossAttention
+from ecgmodels.models.efficientecg.config import BASES, placement_names
+from ecgmodels.models.efficientecg.fusion import CrossAttention
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,8 @@ from ecgmodels import (
     read_history,
     read_model,
 )
-from ecgmodels.prediction import predict_records
-from ecgmodels.scoring import record_labels
+from ecgmodels.inference.prediction import predict_records
+from ecgmodels.metrics.scoring import record_labels
 
 HERE = Path(__file__).parent
 Rank = dict[str, Any]

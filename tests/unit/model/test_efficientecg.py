@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from ecgmodels import EfficientECG, EfficientECGConfig
-from ecgmodels.architecture import BASES
-from ecgmodels.fusion import CrossAttention
+from ecgmodels.models.efficientecg.config import BASES
+from ecgmodels.models.efficientecg.fusion import CrossAttention
 
 FUSIONS = {
     "none": {},

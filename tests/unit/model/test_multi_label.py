@@ -21,10 +21,10 @@ from ecgmodels import (
     fit,
     predict,
 )
-from ecgmodels.losses import EachClass, cross_entropy, loss_for
-from ecgmodels.metrics import metrics_of, multi_label_metrics
-from ecgmodels.optimisation import positive_weights
-from ecgmodels.prediction import predict_records
+from ecgmodels.inference.prediction import predict_records
+from ecgmodels.metrics.classification import metrics_of, multi_label_metrics
+from ecgmodels.training.losses import EachClass, cross_entropy, loss_for
+from ecgmodels.training.optimisation import positive_weights
 
 Several = Callable[..., TrainingData]
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ecgmodels import EfficientECG, EfficientECGConfig
-from ecgmodels.resampling import Resample, resampling_bands
+from ecgmodels.models.resampling import Resample, resampling_bands
 
 LENGTHS = [(256, 384), (256, 200), (5000, 1250), (100, 137), (7, 3)]
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ecgmodels import ConfigError
-from ecgmodels.scoring import record_labels, score_records, scored
+from ecgmodels.metrics.scoring import record_labels, score_records, scored
 
 PROBABILITIES = np.array([[0.9, 0.1], [0.2, 0.8], [0.5, 0.5], [0.6, 0.4]], np.float32)
 RECORD = np.array([7, 2, 7, 7])

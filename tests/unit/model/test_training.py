@@ -23,13 +23,13 @@ from ecgmodels import (
     read_history,
     read_model,
 )
-from ecgmodels.augmentation import augment
-from ecgmodels.distributed import Ranks
-from ecgmodels.learner import Learner
 from ecgmodels.loading.batches import to_device
 from ecgmodels.loading.paging import Window
 from ecgmodels.loading.placement import Placement
-from ecgmodels.optimisation import class_weights, learning_rate
+from ecgmodels.training.augmentation import augment
+from ecgmodels.training.distributed import Ranks
+from ecgmodels.training.learner import Learner
+from ecgmodels.training.optimisation import class_weights, learning_rate
 
 Waves = Callable[..., TrainingData]
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from ecgmodels.architecture import EfficientECGConfig
 from ecgmodels.errors import ConfigError
-from ecgmodels.training_config import TrainingConfig
+from ecgmodels.models.efficientecg.config import EfficientECGConfig
+from ecgmodels.training.config import TrainingConfig
 from spaces import Candidate
 
 MODEL = EfficientECGConfig(

@@ -7,9 +7,9 @@ from typing import Any
 import optuna
 import pytest
 
-from ecgmodels.architecture import BASES
-from ecgmodels.cost import cost
+from ecgmodels import cost
 from ecgmodels.errors import ConfigError
+from ecgmodels.models.efficientecg.config import BASES
 from spaces import CandidateRefused, DataShape, SpaceError
 from spaces.efficientecg import EfficientECGSpace
 

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from ecgmodels.architecture import EfficientECGConfig
-from ecgmodels.training_config import TrainingConfig
+from ecgmodels.models.efficientecg.config import EfficientECGConfig
+from ecgmodels.training.config import TrainingConfig
 from spaces import Candidate, DataShape, SpaceError, build_space
 from spaces.efficientecg import EfficientECGSpace
 
 OWN_SPACE = """
-from ecgmodels.architecture import EfficientECGConfig
-from ecgmodels.training_config import TrainingConfig
+from ecgmodels.models.efficientecg.config import EfficientECGConfig
+from ecgmodels.training.config import TrainingConfig
 from spaces import Candidate, Float
 from spaces.parameters import overridden
 

@@ -8,11 +8,11 @@ import math
 import torch
 from torch import Tensor
 
-from ecgmodels.efficientecg import EfficientECG
-from ecgmodels.training_config import ClassWeighting, TrainingConfig
+from ecgmodels.models.network import ECGNetwork
+from ecgmodels.training.config import ClassWeighting, TrainingConfig
 
 
-def adamw(model: EfficientECG, config: TrainingConfig) -> torch.optim.AdamW:
+def adamw(model: ECGNetwork, config: TrainingConfig) -> torch.optim.AdamW:
     """Return AdamW (Loshchilov & Hutter 2019) that spares norms, biases and tokens its decay."""
     undecayed = list(model.undecayed_parameters())
     spared = set(undecayed)
@@ -70,7 +70,7 @@ def positive_weights(label: Tensor, weighting: ClassWeighting) -> Tensor | None:
 class MovingAverage:
     """An exponential moving average of a model's weights and normalisation statistics."""
 
-    def __init__(self, model: EfficientECG, decay: float) -> None:
+    def __init__(self, model: ECGNetwork, decay: float) -> None:
         self.decay = decay
         self.model = copy.deepcopy(model).requires_grad_(False)
         self._average = _floats(self.model)
@@ -83,6 +83,6 @@ class MovingAverage:
         torch._foreach_lerp_(self._average, self._current, 1 - decay)
 
 
-def _floats(model: EfficientECG) -> list[Tensor]:
+def _floats(model: ECGNetwork) -> list[Tensor]:
     """Return weights and statistics, not batch norm's counters."""
     return [value for value in model.state_dict().values() if value.is_floating_point()]

@@ -14,10 +14,11 @@ import safetensors
 import safetensors.torch
 import torch
 
-from ecgmodels.architecture import EfficientECGConfig
-from ecgmodels.efficientecg import EfficientECG
 from ecgmodels.errors import ECGModelsError
 from ecgmodels.files import write_atomically
+from ecgmodels.models.base import ModelConfig
+from ecgmodels.models.network import ECGNetwork
+from ecgmodels.models.registry import build_model, model_config
 
 _REQUIRED = {
     "leads": "lead names in the model's order",
@@ -27,7 +28,7 @@ _REQUIRED = {
 }
 
 
-def save_model(folder: Path, model: EfficientECG, card: Mapping[str, Any]) -> None:
+def save_model(folder: Path, model: ECGNetwork, card: Mapping[str, Any]) -> None:
     """Write `model` and what is known of it to `folder` (made if need be), the card last.
 
     Args:
@@ -62,7 +63,7 @@ def save_model(folder: Path, model: EfficientECG, card: Mapping[str, Any]) -> No
     write_atomically(path, (text + "\n").encode())
 
 
-def load_model(folder: Path) -> tuple[EfficientECG, dict[str, Any]]:
+def load_model(folder: Path) -> tuple[ECGNetwork, dict[str, Any]]:
     """Return the model on the CPU, ready for prediction, and its card.
 
     Raises:
@@ -71,7 +72,7 @@ def load_model(folder: Path) -> tuple[EfficientECG, dict[str, Any]]:
     card_path, weights_path = folder / "card.json", folder / "model.safetensors"
     try:
         card = json.loads(_read(card_path))
-        config = EfficientECGConfig.from_dict(card["config"])
+        config = model_config(card["config"])
         expected = card["weights_sha256"]
     except (ValueError, KeyError, TypeError) as error:
         raise ECGModelsError(
@@ -83,7 +84,7 @@ def load_model(folder: Path) -> tuple[EfficientECG, dict[str, Any]]:
             f"{weights_path} does not have the SHA-256 that {card_path.name} gives",
             hint="copy the whole folder again",
         )
-    model = EfficientECG(config)
+    model = build_model(config)
     try:
         model.load_state_dict(safetensors.torch.load(weights))
     except (RuntimeError, safetensors.SafetensorError) as error:
@@ -94,7 +95,7 @@ def load_model(folder: Path) -> tuple[EfficientECG, dict[str, Any]]:
     return model.eval(), card
 
 
-def _require_complete(card: Mapping[str, Any], config: EfficientECGConfig, path: Path) -> None:
+def _require_complete(card: Mapping[str, Any], config: ModelConfig, path: Path) -> None:
     for key, meaning in _REQUIRED.items():
         if key not in card:
             raise ECGModelsError(f"the card for {path} has no '{key}'", hint=f"add {meaning}")

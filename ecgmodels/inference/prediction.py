@@ -11,15 +11,15 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ecgmodels.efficientecg import EfficientECG
 from ecgmodels.loading.batches import DeviceSegments, Normalisation, Segments, to_device
-from ecgmodels.scoring import RecordScores, score_records
+from ecgmodels.metrics.scoring import RecordScores, score_records
+from ecgmodels.models.network import ECGNetwork
 
 _BATCH = 512
 
 
 def predict(
-    model: EfficientECG,
+    model: ECGNetwork,
     segments: Segments,
     normalisation: Normalisation,
     *,
@@ -53,7 +53,7 @@ def predict(
 
 
 def predict_records(
-    model: EfficientECG,
+    model: ECGNetwork,
     segments: Segments,
     normalisation: Normalisation,
     *,
@@ -62,7 +62,7 @@ def predict_records(
     multi_label: bool | None = None,
     batch_size: int = _BATCH,
 ) -> RecordScores:
-    """Return `ecgmodels.scoring.score_records` of `predict`: the records, and their scores.
+    """Return `ecgmodels.metrics.scoring.score_records` of `predict`: the records, and their scores.
 
     Raises:
         ConfigError: the model uses a feature that the segments lack.
@@ -80,7 +80,7 @@ def predict_records(
 
 @torch.inference_mode()
 def predict_slice(
-    model: EfficientECG,
+    model: ECGNetwork,
     data: DeviceSegments,
     part: slice,
     *,
@@ -90,10 +90,10 @@ def predict_slice(
     """Return probabilities float32 [segment, class] of a part of `data`, on its device."""
     model.eval()
     indices = torch.arange(len(data))[part].split(batch_size)
-    probabilities = [torch.empty(0, model.plan.classes, device=data.device)]
+    probabilities = [torch.empty(0, model.config.classes, device=data.device)]
     with autocast(data.device):
         for batch in data.batches(indices):
-            logits = model(batch.signal, batch.features, batch.feature_mask).float()
+            logits = model(*batch.inputs).float()
             probabilities.append(logits.sigmoid() if multi_label else logits.softmax(dim=1))
     return torch.cat(probabilities)
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import torch
 
-from ecgmodels.architecture import EfficientECGConfig
-from ecgmodels.efficientecg import EfficientECG
 from ecgmodels.errors import TrainingError
 from ecgmodels.files import write_atomically
+from ecgmodels.models.network import ECGNetwork
+from ecgmodels.models.registry import build_model, model_config
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,14 +37,14 @@ def read_history(checkpoint: Path) -> list[PastEpoch]:
     return [PastEpoch(**epoch) for epoch in read_checkpoint(checkpoint, mmap=True)["history"]]
 
 
-def read_model(checkpoint: Path) -> EfficientECG:
+def read_model(checkpoint: Path) -> ECGNetwork:
     """Return the model as it was validated at `checkpoint`, on the CPU, ready for prediction.
 
     Raises:
         TrainingError: the file is missing or no checkpoint.
     """
     state = read_checkpoint(checkpoint)
-    model = EfficientECG(EfficientECGConfig.from_dict(state["model_config"]))
+    model = build_model(model_config(state["model_config"]))
     model.load_state_dict(state["ema"] or state["model"])
     return model.eval()
 

@@ -2,7 +2,7 @@
 
 EfficientNet (Tan & Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks",
 ICML 2019) with k*k convolutions read as k, and patient or rhythm features fused in.
-`ecgmodels.plan.resolve` turns a configuration into the network's exact sizes.
+`ecgmodels.models.efficientecg.plan.resolve` turns a configuration into the network's exact sizes.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
-from ecgmodels.configs import Config, nearest_hint
+from ecgmodels.configs import nearest_hint
 from ecgmodels.errors import ConfigError
+from ecgmodels.models.base import ModelConfig
 
 Fusion = Literal["none", "concat", "attention"]
 Direction = Literal["signal_to_features", "features_to_signal", "both"]
@@ -93,24 +94,14 @@ BASES: Mapping[str, Base] = MappingProxyType(
 
 
 @dataclass(frozen=True, kw_only=True)
-class EfficientECGConfig(Config):
+class EfficientECGConfig(ModelConfig):
     """One member of the family.
 
     Raises:
         ConfigError: a value is out of range, or has no effect beside the others.
     """
 
-    leads: int
-    """ECG leads in a segment."""
-
-    samples: int
-    """Length of a segment at the dataset's rate."""
-
-    classes: int
-    """Classes told apart; the logits' width."""
-
-    features: tuple[str, ...] = ()
-    """Patient and rhythm features the model sees, by their names in the dataset."""
+    model: ClassVar[str] = "efficientecg"
 
     base: str = "b0"
     """Key of `BASES`: the stage table that the multipliers scale."""
@@ -152,26 +143,23 @@ class EfficientECGConfig(Config):
     branch for a segment; block l of L has l / L of it."""
 
     def __post_init__(self) -> None:
-        for name in ("leads", "samples", "classes", "heads", "head_width"):
-            _require(isinstance(getattr(self, name), int), self, name, "a whole number")
-            _require(getattr(self, name) >= 1, self, name, "at least 1")
+        super().__post_init__()
+        for name in ("heads", "head_width"):
+            self._require(name, isinstance(getattr(self, name), int), "a whole number")
+            self._require(name, getattr(self, name) >= 1, "at least 1")
         for name in ("depth", "width", "resolution", "kernel_scale"):
             value = getattr(self, name)
-            _require(math.isfinite(value) and value > 0, self, name, "a number above 0")
+            self._require(name, math.isfinite(value) and value > 0, "a number above 0")
         for name in ("dropout", "drop_path"):
-            _require(0 <= getattr(self, name) < 1, self, name, "at least 0 and below 1")
+            self._require(name, 0 <= getattr(self, name) < 1, "at least 0 and below 1")
         _require_choice("base", self.base, tuple(BASES))
         _require_choice("fusion", self.fusion, get_args(Fusion))
         _require_choice("direction", self.direction, get_args(Direction))
         resampled = round(self.samples * self.resolution)
-        _require(resampled >= 2, self, "resolution", "large enough for 2 samples")
+        self._require("resolution", resampled >= 2, "large enough for 2 samples")
         self._check_fusion()
 
     def _check_fusion(self) -> None:
-        if len(set(self.features)) < len(self.features):
-            raise ConfigError(
-                f"features {list(self.features)} name one twice", hint="name each feature once"
-            )
         if self.fusion == "none" and self.features:
             raise ConfigError(
                 f"features {list(self.features)} have no effect with fusion 'none'",
@@ -246,13 +234,6 @@ def compound_scaling(phi: float, alpha: float, beta: float) -> tuple[float, floa
             hint="lower alpha or beta until alpha * beta^2 is at most 2",
         )
     return alpha**phi, beta**phi, max(gamma, 1.0) ** phi
-
-
-def _require(holds: bool, config: EfficientECGConfig, name: str, expected: str) -> None:
-    if not holds:
-        raise ConfigError(
-            f"{name} must be {expected}, got {getattr(config, name)!r}", hint=f"change {name}"
-        )
 
 
 def _require_choice(name: str, value: Any, valid: tuple[str, ...]) -> None:

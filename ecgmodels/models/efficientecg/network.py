@@ -15,18 +15,18 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from ecgmodels.architecture import EfficientECGConfig
-from ecgmodels.fusion import CrossAttentionFusion, FeatureTokens
-from ecgmodels.plan import Block, resolve
-from ecgmodels.resampling import Resample
+from ecgmodels.models.efficientecg.config import EfficientECGConfig
+from ecgmodels.models.efficientecg.fusion import CrossAttentionFusion, FeatureTokens
+from ecgmodels.models.efficientecg.plan import Block, resolve
+from ecgmodels.models.network import ECGNetwork
+from ecgmodels.models.resampling import Resample
 
 
-class EfficientECG(nn.Module):
+class EfficientECG(ECGNetwork):
     """The network that `config` describes; its exact sizes are in `plan`."""
 
     def __init__(self, config: EfficientECGConfig) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         self.plan = plan = resolve(config)
         self.resample = (
             Resample(plan.samples, plan.resampled)
@@ -49,17 +49,14 @@ class EfficientECG(nn.Module):
         self.classifier = nn.Linear(plan.classifier_inputs, plan.classes)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def forward(self, signal: Tensor, features: Tensor, feature_mask: Tensor) -> Tensor:
-        """Return the classes' logits.
-
-        Args:
-            signal: float32 [batch, lead, time], normalised.
-            features: float32 [batch, feature], normalised, 0 where missing.
-            feature_mask: bool [batch, feature], True where the feature is known.
-
-        Returns:
-            float32 [batch, class] (bfloat16 under autocast).
-        """
+    def forward(
+        self,
+        signal: Tensor,
+        features: Tensor,
+        feature_mask: Tensor,
+        signal_mask: Tensor | None = None,
+        template: Tensor | None = None,
+    ) -> Tensor:
         tokens = None if self.tokens is None else self.tokens(features, feature_mask)
         x = self.stem(_channels_last(self.resample(signal)))
         x, tokens = self._fuse("stem", x, tokens)

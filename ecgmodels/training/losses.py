@@ -10,8 +10,8 @@ import numpy.typing as npt
 import torch.nn.functional as F
 from torch import Tensor
 
-from ecgmodels.optimisation import class_weights, positive_weights
-from ecgmodels.training_config import TrainingConfig
+from ecgmodels.training.config import TrainingConfig
+from ecgmodels.training.optimisation import class_weights, positive_weights
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,20 +11,21 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from ecgmodels.architecture import EfficientECGConfig
-from ecgmodels.augmentation import augment
-from ecgmodels.distributed import Ranks
-from ecgmodels.efficientecg import EfficientECG
 from ecgmodels.errors import TrainingError
+from ecgmodels.inference.prediction import autocast, predict_slice
 from ecgmodels.loading.batches import Batch, DeviceSegments
 from ecgmodels.loading.paging import Window
 from ecgmodels.loading.sampling import epoch_batches, noise_seed, steps_per_epoch
-from ecgmodels.losses import cross_entropy, loss_for
-from ecgmodels.metrics import metrics_of
-from ecgmodels.optimisation import MovingAverage, adamw, learning_rate
-from ecgmodels.prediction import autocast, predict_slice
-from ecgmodels.scoring import Score, scored
-from ecgmodels.training_config import TrainingConfig
+from ecgmodels.metrics.classification import metrics_of
+from ecgmodels.metrics.scoring import Score, scored
+from ecgmodels.models.base import ModelConfig
+from ecgmodels.models.network import ECGNetwork
+from ecgmodels.models.registry import build_model
+from ecgmodels.training.augmentation import augment
+from ecgmodels.training.config import TrainingConfig
+from ecgmodels.training.distributed import Ranks
+from ecgmodels.training.losses import cross_entropy, loss_for
+from ecgmodels.training.optimisation import MovingAverage, adamw, learning_rate
 
 _STEPS_BETWEEN_CHECKS = 100  # a loss is read (and a GPU waited for) this often
 
@@ -34,7 +35,7 @@ class Learner:
 
     def __init__(
         self,
-        model_config: EfficientECGConfig,
+        model_config: ModelConfig,
         config: TrainingConfig,
         train: DeviceSegments,
         *,
@@ -56,7 +57,7 @@ class Learner:
         self.ranks = ranks
         self.device = device
         with _seeded(seed, device):
-            self.model = EfficientECG(model_config)
+            self.model = build_model(model_config)
         self.model.to(device)
         self.optimizer = adamw(self.model, config)
         self.average = MovingAverage(self.model, config.ema_decay) if config.ema_decay else None
@@ -64,7 +65,7 @@ class Learner:
         self._network = ranks.wrap(self.model, device)
 
     @property
-    def validated_model(self) -> EfficientECG:
+    def validated_model(self) -> ECGNetwork:
         """The moving average where there is one."""
         return self.average.model if self.average else self.model
 
@@ -121,7 +122,7 @@ class Learner:
         if batch.signal_mask is not None:
             signal = signal.masked_fill(~batch.signal_mask[:, None], 0)
         with autocast(self.device):
-            logits = self._network(signal, batch.features, batch.feature_mask)
+            logits = self._network(*batch._replace(signal=signal).inputs)
         loss = self.loss(logits.float(), batch.label)
         self.optimizer.zero_grad()
         loss.backward()
@@ -162,7 +163,7 @@ class Learner:
         record: npt.NDArray[np.int32],
         score: Score,
     ) -> dict[str, float]:
-        """Return `ecgmodels.metrics.metrics_of` and validation_loss, the same on every rank.
+        """Return `metrics_of` the part and validation_loss, the same on every rank.
 
         Args:
             record: int [segment], of `data`.

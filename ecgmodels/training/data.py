@@ -8,10 +8,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ecgmodels.architecture import EfficientECGConfig
 from ecgmodels.errors import ConfigError
 from ecgmodels.loading.batches import Normalisation, Segments
-from ecgmodels.scoring import Score, record_labels
+from ecgmodels.metrics.scoring import Score, record_labels
+from ecgmodels.models.base import ModelConfig
 
 
 class _Dataset(Protocol):
@@ -46,7 +46,7 @@ class TrainingData:
     """Whether a segment may have several classes at once, or none."""
     score: Score = "segment"
     """What metrics count: segments, or records, by the mean or maximum of their segments'
-    probabilities (see `ecgmodels.scoring`)."""
+    probabilities (see `ecgmodels.metrics.scoring`)."""
 
     @classmethod
     def of(cls, dataset: _Dataset, split: str = "fixed") -> TrainingData:
@@ -63,7 +63,7 @@ class TrainingData:
             score=dataset.score,
         )
 
-    def require_fit(self, config: EfficientECGConfig) -> None:
+    def require_fit(self, config: ModelConfig) -> None:
         """Check that the model takes these segments.
 
         Raises:

@@ -14,7 +14,7 @@ ClassWeighting = Literal["none", "sqrt", "balanced"]
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig(Config):
-    """Options of `ecgmodels.training.fit`.
+    """Options of `ecgmodels.training.fitting.fit`.
 
     Raises:
         ConfigError: a value is out of range.

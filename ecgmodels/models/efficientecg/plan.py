@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from ecgmodels.architecture import (
+from ecgmodels.configs import Config
+from ecgmodels.models.efficientecg.config import (
     BASES,
     Base,
     Direction,
@@ -17,7 +18,6 @@ from ecgmodels.architecture import (
     Fusion,
     placement_names,
 )
-from ecgmodels.configs import Config
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +67,7 @@ class Placement(Config):
 class Plan(Config):
     """A whole network; equal plans are equal networks (`to_dict` is what identity hashes)."""
 
-    leads: int
+    in_channels: int
     samples: int
     resampled: int
     """Samples the stem sees."""
@@ -119,7 +119,7 @@ def resolve(config: EfficientECGConfig) -> Plan:
     base = BASES[config.base]
     resampled = round(config.samples * config.resolution)
     stem = Convolution(
-        in_channels=config.leads,
+        in_channels=config.in_channels,
         channels=_scaled_width(base.stem_channels, config.width, base.divisor),
         kernel=_scaled_kernel(base.stem_kernel, config.kernel_scale),
         stride=2,
@@ -134,7 +134,7 @@ def resolve(config: EfficientECGConfig) -> Plan:
         length=blocks[-1].length,
     )
     return Plan(
-        leads=config.leads,
+        in_channels=config.in_channels,
         samples=config.samples,
         resampled=resampled,
         stem=stem,

@@ -20,17 +20,23 @@ from typing import Any
 import numpy as np
 import torch
 
-from ecgmodels.architecture import EfficientECGConfig
-from ecgmodels.checkpoint import PastEpoch, read_checkpoint, require_identity, write_checkpoint
-from ecgmodels.distributed import Ranks
-from ecgmodels.efficientecg import EfficientECG
 from ecgmodels.errors import ConfigError, TrainingError
-from ecgmodels.learner import Learner
 from ecgmodels.loading.batches import DeviceSegments, Segments, to_device
 from ecgmodels.loading.gathering import HostSignal
 from ecgmodels.loading.paging import Window, read_window, usable_memory_bytes
-from ecgmodels.training_config import TrainingConfig
-from ecgmodels.training_data import TrainingData
+from ecgmodels.models.base import ModelConfig
+from ecgmodels.models.network import ECGNetwork
+from ecgmodels.models.registry import resolve
+from ecgmodels.training.checkpoint import (
+    PastEpoch,
+    read_checkpoint,
+    require_identity,
+    write_checkpoint,
+)
+from ecgmodels.training.config import TrainingConfig
+from ecgmodels.training.data import TrainingData
+from ecgmodels.training.distributed import Ranks
+from ecgmodels.training.learner import Learner
 
 __all__ = ["Epoch", "TrainingData", "fit"]
 
@@ -39,14 +45,14 @@ __all__ = ["Epoch", "TrainingData", "fit"]
 class Epoch(PastEpoch):
     """An epoch just finished; training waits until the next one is asked for.
 
-    `metrics` are `ecgmodels.metrics.classification_metrics` (or `multi_label_metrics`) of the
+    `metrics` are `ecgmodels.metrics.classification.metrics_of` the
     validation part, and validation_loss, train_loss and learning_rate.
     """
 
     _training: _Training = field(repr=False, compare=False)
 
     @property
-    def model(self) -> EfficientECG:
+    def model(self) -> ECGNetwork:
         """The model as it was validated; it changes when the next epoch is asked for."""
         return self._training.at(self.number).validated_model
 
@@ -69,7 +75,7 @@ class Epoch(PastEpoch):
 
 
 def fit(
-    model_config: EfficientECGConfig,
+    model_config: ModelConfig,
     training_config: TrainingConfig,
     data: TrainingData,
     *,
@@ -137,7 +143,7 @@ class _Training:
 
     def __init__(
         self,
-        model_config: EfficientECGConfig,
+        model_config: ModelConfig,
         config: TrainingConfig,
         data: TrainingData,
         *,
@@ -173,7 +179,7 @@ class _Training:
         self.identity: dict[str, Any] = {
             "seed": seed,
             "train_segments": len(data.train.label),
-            "model": self._learner.model.plan.to_dict(),
+            "model": {"family": model_config.model, **resolve(model_config).to_dict()},
             "training": config.to_dict(),
         }
 

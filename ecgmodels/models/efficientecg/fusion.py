@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ecgmodels.plan import Placement, Plan
+from ecgmodels.models.efficientecg.plan import Placement, Plan
 
 
 class FeatureTokens(nn.Module):

@@ -1,0 +1,1 @@
+"""Using a trained model: probabilities of segments and records."""

@@ -1,0 +1,1 @@
+"""Networks: their configurations, exact sizes and costs (without torch), and their modules."""

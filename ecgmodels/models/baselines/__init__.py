@@ -1,0 +1,1 @@
+"""Networks of the field that EfficientECG is compared with, written from their papers."""

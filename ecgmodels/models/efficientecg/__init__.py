@@ -1,0 +1,1 @@
+"""The EfficientECG family: a 1-D EfficientNet with cross-attention to patient features."""

@@ -1,0 +1,1 @@
+"""Training: options, losses, augmentation, the loop of epochs, checkpoints."""
