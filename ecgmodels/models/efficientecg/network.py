@@ -3,13 +3,11 @@
 Reads top to bottom as the signal flows: resample, stem, stages of inverted-residual blocks, head,
 pooling, classifier; `fusion` meets the map at the configured placements.
 
-Convolutions are two-dimensional over a height of 1 with channels last in memory: twice as fast as
-Conv1d on a CPU, and the layout tensor cores want. Axes: b batch, c channels, t time.
+Axes: b batch, c channels, t time.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 import torch
@@ -18,6 +16,7 @@ from torch import Tensor, nn
 from ecgmodels.models.efficientecg.config import EfficientECGConfig
 from ecgmodels.models.efficientecg.fusion import CrossAttentionFusion, FeatureTokens
 from ecgmodels.models.efficientecg.plan import Block, resolve
+from ecgmodels.models.layers import channels_last, conv_norm
 from ecgmodels.models.network import ECGNetwork
 from ecgmodels.models.resampling import Resample
 
@@ -58,7 +57,7 @@ class EfficientECG(ECGNetwork):
         template: Tensor | None = None,
     ) -> Tensor:
         tokens = None if self.tokens is None else self.tokens(features, feature_mask)
-        x = self.stem(_channels_last(self.resample(signal)))
+        x = self.stem(channels_last(self.resample(signal)))
         x, tokens = self._fuse("stem", x, tokens)
         for number, stage in enumerate(self.stages, start=1):
             x, tokens = self._fuse(f"stage{number}", stage(x), tokens)
@@ -94,7 +93,7 @@ class InvertedResidual(nn.Module):
         )
         self.depthwise = _conv_norm_silu(hidden, hidden, block.kernel, block.stride, groups=hidden)
         self.squeeze_excite = SqueezeExcitation(hidden, block.squeeze_channels)
-        self.project = _conv_norm(hidden, block.channels)
+        self.project = conv_norm(hidden, block.channels)
         self.drop_path = DropPath(block.drop_path) if block.drop_path else nn.Identity()
         self.residual = block.residual
 
@@ -134,29 +133,7 @@ class DropPath(nn.Module):
 def _conv_norm_silu(
     in_channels: int, channels: int, kernel: int = 1, stride: int = 1, groups: int = 1
 ) -> nn.Sequential:
-    return nn.Sequential(*_conv_norm(in_channels, channels, kernel, stride, groups), nn.SiLU())
-
-
-def _conv_norm(
-    in_channels: int, channels: int, kernel: int = 1, stride: int = 1, groups: int = 1
-) -> nn.Sequential:
-    conv = nn.Conv2d(
-        in_channels,
-        channels,
-        kernel_size=(1, kernel),
-        stride=(1, stride),
-        padding=(0, kernel // 2),
-        groups=groups,
-        bias=False,
-    )
-    # He's initialisation by the inputs that an output feeds, as EfficientNet's own code has it.
-    nn.init.normal_(conv.weight, std=math.sqrt(2 * groups / (kernel * channels)))
-    return nn.Sequential(conv, nn.BatchNorm2d(channels))
-
-
-def _channels_last(signal: Tensor) -> Tensor:
-    """[batch, lead, time] -> [batch, lead, 1, time] with leads innermost in memory."""
-    return signal.transpose(1, 2).contiguous().unsqueeze(1).permute(0, 3, 1, 2)
+    return nn.Sequential(*conv_norm(in_channels, channels, kernel, stride, groups), nn.SiLU())
 
 
 def _mean_over_time(x: Tensor) -> Tensor:

@@ -1,0 +1,54 @@
+"""Convolutions over time, as networks are made of them.
+
+They are two-dimensional over a height of 1 with channels last in memory: twice as fast as Conv1d on
+a CPU, and the layout tensor cores want. Axes: b batch, c channels, t time.
+"""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor, nn
+
+
+def conv(
+    in_channels: int,
+    channels: int,
+    kernel: int = 1,
+    stride: int = 1,
+    groups: int = 1,
+    *,
+    bias: bool = False,
+) -> nn.Conv2d:
+    """Return a convolution of an odd kernel padded by half its length.
+
+    It begins with He's initialisation by the inputs that an output feeds, as EfficientNet's own
+    code has it.
+    """
+    layer = nn.Conv2d(
+        in_channels,
+        channels,
+        kernel_size=(1, kernel),
+        stride=(1, stride),
+        padding=(0, kernel // 2),
+        groups=groups,
+        bias=bias,
+    )
+    nn.init.normal_(layer.weight, std=math.sqrt(2 * groups / (kernel * channels)))
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+    return layer
+
+
+def conv_norm(
+    in_channels: int, channels: int, kernel: int = 1, stride: int = 1, groups: int = 1
+) -> nn.Sequential:
+    """Return a convolution without bias and batch norm."""
+    return nn.Sequential(
+        conv(in_channels, channels, kernel, stride, groups), nn.BatchNorm2d(channels)
+    )
+
+
+def channels_last(signal: Tensor) -> Tensor:
+    """[b, c, t] -> [b, c, 1, t] with channels innermost in memory."""
+    return signal.transpose(1, 2).contiguous().unsqueeze(1).permute(0, 3, 1, 2)
