@@ -109,4 +109,5 @@ def _row(result: EpochResult) -> Mapping[str, object]:
         "number": result.number,
         "metrics": dict(result.metrics),
         "seconds": result.seconds,
+        "final": result.final,
     }

@@ -170,5 +170,6 @@ class Conductor:
         """Finish what a kill left one write short of its end."""
         self.study.settle()
         for number, record in list(self.study.records.items()):
-            if not record.phase.is_final and record.epochs >= self._plan.goal.max_epochs:
+            over = record.ended or record.epochs >= self._plan.goal.max_epochs
+            if over and not record.phase.is_final:
                 self.study.complete(number)

@@ -28,7 +28,7 @@ class Verdict(Enum):
     PAUSE = "pause"
     """Leave the slot; a later promotion goes on from the checkpoint."""
     STOP = "stop"
-    """Leave the slot for good: full length is reached."""
+    """Leave the slot for good: full length is reached, or learning ended of its own accord."""
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ class Engine:
         for epoch in epochs:
             self._add(number, epoch)
         self._bugs_in_a_row.clear()
-        verdict = self._judge(number, epochs[-1].number)
+        verdict = self._judge(number, epochs[-1])
         if verdict is Verdict.PAUSE:
             self._set_phase(number, Phase.PAUSED)
         elif verdict is Verdict.STOP:
@@ -218,10 +218,10 @@ class Engine:
         if (rung := self._rungs.get(epoch.number)) is not None:
             rung.add(number, point)
 
-    def _judge(self, number: int, epoch: int) -> Verdict:
-        if epoch >= self.goal.max_epochs:
+    def _judge(self, number: int, epoch: EpochResult) -> Verdict:
+        if epoch.final or epoch.number >= self.goal.max_epochs:
             return Verdict.STOP
-        rung = self._rungs.get(epoch)
+        rung = self._rungs.get(epoch.number)
         if rung is None or rung.has_left(number):
             return Verdict.CONTINUE
         if number in rung.promotable():

@@ -92,7 +92,8 @@ def learn(
         result = epoch_result(epoch)
         history.append(result)
         due = (
-            epoch.number in lease.rungs
+            result.final
+            or epoch.number in lease.rungs
             or epoch.number >= lease.max_epochs
             or time.monotonic() - saved_s >= lease.save_every_s
         )
@@ -109,6 +110,7 @@ def epoch_result(epoch: Epoch) -> EpochResult:
         number=int(epoch.number),
         metrics={name: float(value) for name, value in epoch.metrics.items()},
         seconds=float(epoch.seconds),
+        final=bool(getattr(epoch, "final", False)),
     )
 
 
@@ -116,7 +118,8 @@ def ended_early(lease: Lease) -> StudyError:
     """Return the error of a problem that yields too few epochs."""
     return StudyError(
         f"candidate {lease.number} stopped learning before epoch {lease.max_epochs}",
-        hint="let Problem.learn yield every epoch up to context.max_epochs",
+        hint="let Problem.learn yield every epoch up to context.max_epochs, or give the last "
+        "one `final = True`",
     )
 
 

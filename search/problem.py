@@ -35,7 +35,11 @@ class Context:
 
 
 class Epoch(Protocol):
-    """One epoch of learning, as `Problem.learn` yields it; `number` counts from 1."""
+    """One epoch of learning, as `Problem.learn` yields it; `number` counts from 1.
+
+    With an attribute `final` that is true, learning ended here of its own accord: the candidate is
+    done, short of its full length.
+    """
 
     @property
     def number(self) -> int: ...

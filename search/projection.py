@@ -28,7 +28,11 @@ def comparable_epoch(
 
     The lowest one when none has enough yet.
     """
-    epochs = [record.epochs for record in records if record.phase is not Phase.FAILED]
+    epochs = [
+        max_epochs if record.ended else record.epochs
+        for record in records
+        if record.phase is not Phase.FAILED
+    ]
     levels = sorted({*rungs, max_epochs})
     filled = [level for level in levels if sum(epoch >= level for epoch in epochs) >= enough]
     return filled[-1] if filled else levels[0]
@@ -99,8 +103,8 @@ def sampler_attributes(system_attrs: Mapping[str, Any]) -> dict[str, Any]:
 def _shown(study: Study, record: CandidateRecord, epoch: int) -> _Shown:
     if record.phase is Phase.FAILED:
         return TrialState.FAIL, None, {}
-    if record.epochs >= epoch:
-        metrics = record.curve[epoch - 1].metrics
+    if record.epochs >= epoch or record.ended:
+        metrics = record.curve[min(epoch, record.epochs) - 1].metrics
         vector = objective_vector(study.objectives, metrics, record.costs)
         return TrialState.COMPLETE, list(vector), {"duplicate": 0.0}
     if record.phase in (Phase.QUEUED, Phase.RUNNING):

@@ -32,6 +32,8 @@ class EpochResult:
     number: int
     metrics: Mapping[str, float]
     seconds: float
+    final: bool = False
+    """Learning ended here of its own accord (it was stopping early, say)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +67,11 @@ class CandidateRecord:
     @property
     def epochs(self) -> int:
         return len(self.curve)
+
+    @property
+    def ended(self) -> bool:
+        """Whether learning ended of its own accord; further epochs would change nothing."""
+        return bool(self.curve) and self.curve[-1].final
 
     @property
     def metrics(self) -> Mapping[str, float]:

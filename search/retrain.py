@@ -206,7 +206,7 @@ def _train(
     from search.train_trainer import TrainRun, switchboard
 
     latest = CheckpointFolder(lease.checkpoints).latest()
-    if latest is not None and latest.epoch >= lease.max_epochs:
+    if latest is not None and (latest.epoch >= lease.max_epochs or latest.history()[-1].final):
         show(f"  trained already: {latest.folder}")
         return
     with switchboard() as board:

@@ -176,7 +176,8 @@ class Study:
             self._set(
                 number,
                 f"{_EPOCH}{epoch.number}",
-                {"metrics": dict(epoch.metrics), "seconds": epoch.seconds},
+                {"metrics": dict(epoch.metrics), "seconds": epoch.seconds}
+                | ({"final": True} if epoch.final else {}),
             )
             record = dataclasses.replace(record, curve=(*record.curve, epoch))
             self._records[number] = record
@@ -192,7 +193,7 @@ class Study:
         self._set_phase(number, Phase.PAUSED)
 
     def complete(self, number: int) -> None:
-        """Full length is reached: tell Optuna the objectives at the last epoch."""
+        """Learning is over, at full length or of its own accord: tell Optuna the objectives at the last epoch."""
         record = self._records[number]
         vector = objective_vector(self.objectives, record.metrics, record.costs)
         values = [o.natural(value) for o, value in zip(self.objectives, vector, strict=True)]
@@ -298,6 +299,7 @@ def _record(trial: FrozenTrial) -> CandidateRecord:
             number=number,
             metrics=attrs[f"{_EPOCH}{number}"]["metrics"],
             seconds=attrs[f"{_EPOCH}{number}"]["seconds"],
+            final=attrs[f"{_EPOCH}{number}"].get("final", False),
         )
         for number in epochs
     )

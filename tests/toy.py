@@ -28,6 +28,7 @@ class ToyEpoch:
     number: int
     metrics: Mapping[str, float]
     seconds: float
+    final: bool = False
 
     def save(self, path: Path) -> None:
         path.write_text(json.dumps(self.number))
@@ -44,6 +45,7 @@ class ToyProblem:
         wide_above: candidates of a larger size take `workers` workers.
         marks: a folder where those note whom they killed.
         processes: a folder for a file `PROCESS-SIZE` of every candidate that learns.
+        ends_after: with N, learning ends of its own accord after N epochs.
         finite: with N, the space has N candidates only: sizes 1 to N at one rate.
     """
 
@@ -56,6 +58,7 @@ class ToyProblem:
         workers: int = 2,
         marks: str = "",
         processes: str = "",
+        ends_after: int = 0,
         finite: int = 0,
     ) -> None:
         self.epoch_s = epoch_s
@@ -64,6 +67,7 @@ class ToyProblem:
         self.workers = workers
         self.marks = marks
         self.processes = processes
+        self.ends_after = ends_after
         self.finite = finite
 
     def suggest(self, trial: Any) -> dict[str, float]:
@@ -94,7 +98,10 @@ class ToyProblem:
             accuracy = ceiling * (1 - 0.5**number) + 0.02 * math.sin(candidate["size"] * number)
             if "nan" in self.fails and number == 2 and candidate["size"] <= 10:
                 accuracy = math.nan
-            yield ToyEpoch(number, {"accuracy": accuracy}, max(self.epoch_s, 0.001))
+            final = number == self.ends_after
+            yield ToyEpoch(number, {"accuracy": accuracy}, max(self.epoch_s, 0.001), final)
+            if final:
+                return
 
     def _misbehave(self, candidate: Mapping[str, float], context: Context, number: int) -> None:
         if "bug" in self.fails or ("large" in self.fails and candidate["size"] > 100):

@@ -184,6 +184,22 @@ def test_the_search_goes_on_after_failures(troubled: Finished) -> None:
     assert all(trial.state.is_finished() for trial in troubled.trials)
 
 
+# Learning that ends of its own accord ------------------------------------------------------------
+
+
+def test_a_candidate_whose_learning_ends_of_its_own_accord_is_done(search: Search) -> None:
+    plan = Plan(
+        goal=Goal(candidates=3, max_epochs=9), sampler="random", halving=ParetoHalving(eta=5)
+    )
+    finished = Finished(search({"ends_after": 3}, plan), plan)
+    phases = Counter(record.phase for record in finished.study.records.values())
+    assert phases[Phase.DONE] >= 1
+    for record in finished.study.records.values():
+        done = record.phase is Phase.DONE
+        assert (record.epochs, record.ended) == ((3, True) if done else (1, False))
+    assert all(trial.state.is_finished() for trial in finished.trials)
+
+
 # Wide trials ------------------------------------------------------------------------------------
 
 

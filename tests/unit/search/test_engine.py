@@ -416,6 +416,23 @@ def test_candidates_of_every_phase_count_towards_the_goal() -> None:
     assert engine.conclude() == [3, 4, 5]
 
 
+def test_learning_that_ends_of_its_own_accord_is_done_below_full_length() -> None:
+    engine = engine_of(candidates=1, halving=None)
+    assert engine.next(anything) == Start(0)
+    assert report(engine, 0, 1) is Verdict.CONTINUE
+    last = EpochResult(number=2, metrics={"loss": 0.5}, seconds=1.0, final=True)
+    assert engine.report(0, [last]) is Verdict.STOP
+    assert engine.next(anything) == Done()
+
+
+def test_learning_that_ends_at_a_rung_is_done_and_not_paused() -> None:
+    engine = engine_of(candidates=2)
+    start_all(engine, {0: 0.1})
+    assert engine.next(anything) == Start(1)
+    last = EpochResult(number=1, metrics={"loss": 0.9}, seconds=1.0, final=True)
+    assert engine.report(1, [last]) is Verdict.STOP
+
+
 @pytest.mark.parametrize("phase", [Phase.DONE, Phase.STOPPED, Phase.FAILED])
 def test_what_is_final_is_not_run_again(phase: Phase) -> None:
     engine = engine_of(1, records=[record(0, phase, [0.1] * 9)])

@@ -41,8 +41,14 @@ def proposal(size: int, constraints: dict[str, float]) -> Proposal:
     )
 
 
-def add(study: Study, scores: Sequence[float] = (), phase: Phase = Phase.RUNNING) -> int:
-    """Add a candidate with these scores, epoch after epoch."""
+def add(
+    study: Study,
+    scores: Sequence[float] = (),
+    phase: Phase = Phase.RUNNING,
+    *,
+    ends: bool = False,
+) -> int:
+    """Add a candidate with these scores, epoch after epoch; learning `ends` with the last."""
     number = study.add(proposal(100 + len(study.records), {"duplicate": 0.0})).number
     if phase is Phase.QUEUED:
         return number
@@ -50,7 +56,12 @@ def add(study: Study, scores: Sequence[float] = (), phase: Phase = Phase.RUNNING
     study.add_epochs(
         number,
         [
-            EpochResult(number=n, metrics={"mean_f1": score}, seconds=1.0)
+            EpochResult(
+                number=n,
+                metrics={"mean_f1": score},
+                seconds=1.0,
+                final=ends and n == len(scores),
+            )
             for n, score in enumerate(scores, 1)
         ],
     )
@@ -124,6 +135,14 @@ def test_one_that_is_still_running_is_shown_complete_once_it_passed_the_epoch(
     add(study, [0.1, 0.2])
     assert [trial.state for trial in shown(study, 1)] == [TrialState.COMPLETE]
     assert [trial.state for trial in shown(study, 3)] == [TrialState.RUNNING]
+
+
+def test_one_whose_learning_ended_is_shown_at_its_last_epoch_from_there_on(study: Study) -> None:
+    number = add(study, [0.1, 0.3], ends=True)
+    study.complete(number)
+    assert [trial.values for trial in shown(study, 1)] == [[-0.1, 100.0]]
+    assert [trial.values for trial in shown(study, 9)] == [[-0.3, 100.0]]
+    assert comparable_epoch(study.records.values(), RUNGS, 27, enough=1) == 27
 
 
 @pytest.mark.parametrize("phase", [Phase.PAUSED, Phase.STOPPED])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import warnings
 from pathlib import Path
@@ -261,6 +262,12 @@ def test_optunas_tools_can_read_a_study_with_candidates_of_every_phase(
 
 
 # Reopening --------------------------------------------------------------------------------------
+
+
+def test_reopening_knows_that_learning_ended_of_its_own_accord(study: Study, journal: Path) -> None:
+    number = train(study, 0.5)
+    study.add_epochs(number, [dataclasses.replace(epoch(2), final=True)])
+    assert reopened(journal).records[number].ended
 
 
 def test_reopening_finds_equal_records(study: Study, journal: Path) -> None:
