@@ -193,7 +193,7 @@ class Study:
         self._set_phase(number, Phase.PAUSED)
 
     def complete(self, number: int) -> None:
-        """Learning is over, at full length or of its own accord: tell Optuna the objectives at the last epoch."""
+        """Learning is over, in full or of its own accord: tell Optuna the last objectives."""
         record = self._records[number]
         vector = objective_vector(self.objectives, record.metrics, record.costs)
         values = [o.natural(value) for o, value in zip(self.objectives, vector, strict=True)]
