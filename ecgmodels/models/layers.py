@@ -10,6 +10,8 @@ import math
 
 from torch import Tensor, nn
 
+from ecgmodels.models.masking import BatchNorm, SignalMask
+
 
 def conv(
     in_channels: int,
@@ -44,9 +46,30 @@ def conv_norm(
     in_channels: int, channels: int, kernel: int = 1, stride: int = 1, groups: int = 1
 ) -> nn.Sequential:
     """Return a convolution without bias and batch norm."""
-    return nn.Sequential(
-        conv(in_channels, channels, kernel, stride, groups), nn.BatchNorm2d(channels)
-    )
+    return nn.Sequential(conv(in_channels, channels, kernel, stride, groups), BatchNorm(channels))
+
+
+class ConvNorm(nn.Module):
+    """A convolution without bias, batch norm, and an activation (or none)."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        channels: int,
+        kernel: int = 1,
+        stride: int = 1,
+        groups: int = 1,
+        *,
+        activation: nn.Module | None = None,
+    ) -> None:
+        super().__init__()
+        self.conv = conv(in_channels, channels, kernel, stride, groups)
+        self.norm = BatchNorm(channels)
+        self.activation = nn.Identity() if activation is None else activation
+
+    def forward(self, x: Tensor, mask: SignalMask) -> Tensor:
+        """Return a map of the recordings that `mask` tells; a kernel above 1 wants `x` 0 beyond."""
+        return self.activation(self.norm(self.conv(x), mask))
 
 
 def channels_last(signal: Tensor) -> Tensor:

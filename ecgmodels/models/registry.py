@@ -16,6 +16,21 @@ from typing import TYPE_CHECKING, Any
 from ecgmodels.configs import Config, nearest_hint
 from ecgmodels.errors import ConfigError
 from ecgmodels.models.base import Cost, ModelConfig
+from ecgmodels.models.baselines import cost as baseline_cost
+from ecgmodels.models.baselines.cnn_lstm_plan import resolve_cnn_lstm
+from ecgmodels.models.baselines.config import (
+    CNNLSTMConfig,
+    InceptionConfig,
+    ResNet18Config,
+    ResNetWangConfig,
+    XResNet101Config,
+)
+from ecgmodels.models.baselines.inception_plan import resolve_inception1d
+from ecgmodels.models.baselines.residual_plan import (
+    resolve_resnet1d18,
+    resolve_resnet1d_wang,
+    resolve_xresnet1d101,
+)
 from ecgmodels.models.efficientecg import cost as efficientecg_cost
 from ecgmodels.models.efficientecg import plan as efficientecg_plan
 from ecgmodels.models.efficientecg.config import EfficientECGConfig
@@ -47,6 +62,36 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
                 resolve=efficientecg_plan.resolve,
                 cost=efficientecg_cost.plan_cost,
                 network="ecgmodels.models.efficientecg.network:EfficientECG",
+            ),
+            Family(
+                config=ResNetWangConfig,
+                resolve=resolve_resnet1d_wang,
+                cost=baseline_cost.residual_cost,
+                network="ecgmodels.models.baselines.residual:ResNet1dWang",
+            ),
+            Family(
+                config=XResNet101Config,
+                resolve=resolve_xresnet1d101,
+                cost=baseline_cost.residual_cost,
+                network="ecgmodels.models.baselines.residual:XResNet1d101",
+            ),
+            Family(
+                config=InceptionConfig,
+                resolve=resolve_inception1d,
+                cost=baseline_cost.inception_cost,
+                network="ecgmodels.models.baselines.inception:Inception1d",
+            ),
+            Family(
+                config=CNNLSTMConfig,
+                resolve=resolve_cnn_lstm,
+                cost=baseline_cost.cnn_lstm_cost,
+                network="ecgmodels.models.baselines.cnn_lstm:CNNLSTM",
+            ),
+            Family(
+                config=ResNet18Config,
+                resolve=resolve_resnet1d18,
+                cost=baseline_cost.residual_cost,
+                network="ecgmodels.models.baselines.residual:ResNet1d18",
             ),
         )
     }

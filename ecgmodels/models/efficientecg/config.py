@@ -7,90 +7,23 @@ ICML 2019) with k*k convolutions read as k, and patient or rhythm features fused
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, ClassVar, Literal, get_args
 
 from ecgmodels.configs import nearest_hint
 from ecgmodels.errors import ConfigError
 from ecgmodels.models.base import ModelConfig
+from ecgmodels.models.efficientecg.bases import BASES, placement_names
 
 Fusion = Literal["none", "concat", "attention"]
 Direction = Literal["signal_to_features", "features_to_signal", "both"]
+Activation = Literal["silu", "relu", "gelu", "hardswish"]
 
+STEM_STRIDES = (1, 2, 4)
 
-@dataclass(frozen=True)
-class Stage:
-    """One row of a stage table: `layers` inverted-residual blocks, the first one strided."""
-
-    expansion: int
-    channels: int
-    layers: int
-    stride: int
-    kernel: int
-
-
-@dataclass(frozen=True)
-class Base:
-    """The network that multipliers of 1 give; scaling is relative to it."""
-
-    stem_channels: int
-    stem_kernel: int
-    stages: tuple[Stage, ...]
-    head_channels: int
-    divisor: int
-    """Scaled channel counts are multiples of this."""
-
-
-BASES: Mapping[str, Base] = MappingProxyType(
-    {
-        # Table 1 of the paper; 3.87 M parameters.
-        "b0": Base(
-            stem_channels=32,
-            stem_kernel=3,
-            stages=(
-                Stage(expansion=1, channels=16, layers=1, stride=1, kernel=3),
-                Stage(expansion=6, channels=24, layers=2, stride=2, kernel=3),
-                Stage(expansion=6, channels=40, layers=2, stride=2, kernel=5),
-                Stage(expansion=6, channels=80, layers=3, stride=2, kernel=3),
-                Stage(expansion=6, channels=112, layers=3, stride=1, kernel=5),
-                Stage(expansion=6, channels=192, layers=4, stride=2, kernel=5),
-                Stage(expansion=6, channels=320, layers=1, stride=1, kernel=3),
-            ),
-            head_channels=1280,
-            divisor=8,
-        ),
-        # 120 k parameters: B0 cut after its fourth stage, expansion 4, longer kernels.
-        "small": Base(
-            stem_channels=16,
-            stem_kernel=5,
-            stages=(
-                Stage(expansion=1, channels=16, layers=1, stride=1, kernel=5),
-                Stage(expansion=4, channels=24, layers=2, stride=2, kernel=5),
-                Stage(expansion=4, channels=40, layers=2, stride=2, kernel=5),
-                Stage(expansion=4, channels=64, layers=2, stride=2, kernel=5),
-            ),
-            head_channels=256,
-            divisor=4,
-        ),
-        # 13 k parameters, for a device's own processor.
-        "tiny": Base(
-            stem_channels=8,
-            stem_kernel=5,
-            stages=(
-                Stage(expansion=1, channels=8, layers=1, stride=1, kernel=5),
-                Stage(expansion=3, channels=16, layers=1, stride=2, kernel=5),
-                Stage(expansion=3, channels=24, layers=1, stride=2, kernel=5),
-                Stage(expansion=3, channels=32, layers=1, stride=2, kernel=5),
-            ),
-            head_channels=96,
-            divisor=4,
-        ),
-    }
-)
+_OF_ATTENTION_TO_FEATURES = ("placements", "direction")
+_OF_ANY_ATTENTION = ("heads", "attention_width")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +39,9 @@ class EfficientECGConfig(ModelConfig):
     base: str = "b0"
     """Key of `BASES`: the stage table that the multipliers scale."""
 
+    stages: int | None = None
+    """Rows of the stage table that are kept, from the first; None: all of them."""
+
     depth: float = 1.0
     """Multiplies every stage's layers (rounded up); see `compound_scaling`."""
 
@@ -118,11 +54,33 @@ class EfficientECGConfig(ModelConfig):
     kernel_scale: float = 1.0
     """Multiplies the stem's and the depthwise kernels' lengths (rounded to an odd number >= 3)."""
 
+    expansion: int | None = None
+    """Replaces the expansion of every stage whose own is not 1; None: the base's."""
+
+    squeeze_ratio: float = 0.25
+    """Squeeze-and-excitation's waist as a share of the block's input channels (rounded down, at
+    least 1)."""
+
+    activation: Activation = "silu"
+    """After every convolution that a batch norm follows, but a block's last, and in
+    squeeze-and-excitation's waist."""
+
+    stem_stride: int = 2
+    """The stem gives one position for so many samples: 1, 2 or 4. A kernel shorter than the stride
+    would leave samples unseen; it is made as long."""
+
+    leads_fused: str = "input"
+    """Where leads become one map. "input": they are the stem's channels. "stem", "stage1", ...,
+    "head": the network up to and including that place runs on each lead by itself (with its
+    template, where there is one), with the same weights for all; there leads are fused by
+    cross-attention."""
+
     fusion: Fusion = "none"
     """How features come in: not at all, beside the classifier's input, or by cross-attention."""
 
     placements: tuple[str, ...] = ()
-    """Where attention sits: after "stem", "stage1", "stage2", ..., "head" (any of them)."""
+    """Where attention sits: after "stem", "stage1", "stage2", ..., "head" (any of them, but none
+    before the place where leads are fused; at that place, after it)."""
 
     direction: Direction = "signal_to_features"
     """Who attends: ECG positions to feature tokens (the map flows on, residual), tokens to ECG
@@ -130,10 +88,11 @@ class EfficientECGConfig(ModelConfig):
     tokens first."""
 
     heads: int = 2
-    """Attention heads."""
+    """Heads of every attention: of leads' fusion as of features'."""
 
-    head_width: int = 16
-    """Width of one head; tokens and attention are `heads * head_width` wide."""
+    attention_width: int = 32
+    """Width asked for attention and tokens; `token_width` is what heads of a whole width make of
+    it."""
 
     dropout: float = 0.2
     """Probability of dropping an input of the classifier."""
@@ -142,22 +101,67 @@ class EfficientECGConfig(ModelConfig):
     """Stochastic depth (Huang et al. 2016): the last block's probability of skipping its residual
     branch for a segment; block l of L has l / L of it."""
 
+    @property
+    def head_width(self) -> int:
+        """Width of one attention head: the asked width's share, rounded (halves up), at least 1."""
+        return max(1, (2 * self.attention_width + self.heads) // (2 * self.heads))
+
+    @property
+    def token_width(self) -> int:
+        """Width that attention and tokens really have: heads times the width of one."""
+        return self.heads * self.head_width
+
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("heads", "head_width"):
-            self._require(name, isinstance(getattr(self, name), int), "a whole number")
-            self._require(name, getattr(self, name) >= 1, "at least 1")
-        for name in ("depth", "width", "resolution", "kernel_scale"):
+        for name in ("heads", "attention_width", "stem_stride"):
+            self._require_whole(name)
+        for name in ("depth", "width", "resolution", "kernel_scale", "squeeze_ratio"):
             value = getattr(self, name)
-            self._require(name, math.isfinite(value) and value > 0, "a number above 0")
+            self._require(name, _is_number(value) and value > 0, "a number above 0")
         for name in ("dropout", "drop_path"):
-            self._require(name, 0 <= getattr(self, name) < 1, "at least 0 and below 1")
+            value = getattr(self, name)
+            self._require(name, _is_number(value) and 0 <= value < 1, "at least 0 and below 1")
+        self._require("squeeze_ratio", self.squeeze_ratio <= 1, "at most 1")
+        self._require("stem_stride", self.stem_stride in STEM_STRIDES, "1, 2 or 4")
         _require_choice("base", self.base, tuple(BASES))
+        _require_choice("activation", self.activation, get_args(Activation))
         _require_choice("fusion", self.fusion, get_args(Fusion))
         _require_choice("direction", self.direction, get_args(Direction))
         resampled = round(self.samples * self.resolution)
         self._require("resolution", resampled >= 2, "large enough for 2 samples")
+        self._check_stages()
+        self._check_leads()
         self._check_fusion()
+
+    def _require_whole(self, name: str) -> None:
+        value = getattr(self, name)
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        self._require(name, whole, "a whole number")
+        self._require(name, value >= 1, "at least 1")
+
+    def _check_stages(self) -> None:
+        table = BASES[self.base].stages
+        if self.stages is not None:
+            self._require_whole("stages")
+            self._require(
+                "stages", self.stages <= len(table), f"at most {self.base}'s {len(table)}"
+            )
+        if self.expansion is not None:
+            self._require_whole("expansion")
+            if all(stage.expansion == 1 for stage in table[: self.stages]):
+                raise ConfigError(
+                    f"expansion {self.expansion} has no effect: no stage that is kept expands",
+                    hint="keep more stages, or leave expansion out",
+                )
+
+    def _check_leads(self) -> None:
+        valid = ("input", *placement_names(self.base, self.stages))
+        _require_choice("leads_fused", self.leads_fused, valid)
+        if self.leads_fused != "input" and self.leads == 1:
+            raise ConfigError(
+                f"leads_fused '{self.leads_fused}' has no effect: there is one lead",
+                hint="leave leads_fused out, or set it to 'input'",
+            )
 
     def _check_fusion(self) -> None:
         if self.fusion == "none" and self.features:
@@ -172,21 +176,31 @@ class EfficientECGConfig(ModelConfig):
             )
         if self.fusion == "attention":
             self._check_placements()
-        else:
-            self._refuse_attention_options()
+            return
+        self._refuse(_OF_ATTENTION_TO_FEATURES, f"fusion '{self.fusion}'")
+        if self.leads_fused == "input":
+            self._refuse(_OF_ANY_ATTENTION, f"fusion '{self.fusion}' and leads fused at the input")
 
     def _check_placements(self) -> None:
-        valid = placement_names(self.base)
+        valid = placement_names(self.base, self.stages)
+        fused = valid[valid.index(self.leads_fused) :] if self.leads_fused in valid else valid
         if not self.placements:
             raise ConfigError(
                 "fusion 'attention' has no placement",
-                hint=f"name one or more of {', '.join(valid)}",
+                hint=f"name one or more of {', '.join(fused)}",
             )
         for name in self.placements:
             if name not in valid:
+                kept = "" if self.stages is None else f" of {self.stages} stages"
                 raise ConfigError(
-                    f"placement '{name}' does not exist in base '{self.base}'",
-                    hint=f"valid: {', '.join(valid)}",
+                    f"placement '{name}' does not exist in base '{self.base}'{kept}",
+                    hint=f"valid: {', '.join(fused)}",
+                )
+            if name not in fused:
+                raise ConfigError(
+                    f"placement '{name}' lies before '{self.leads_fused}', where leads become the "
+                    "one map that features meet",
+                    hint=f"valid: {', '.join(fused)}; or fuse the leads earlier",
                 )
         if len(set(self.placements)) < len(self.placements):
             raise ConfigError(
@@ -194,22 +208,15 @@ class EfficientECGConfig(ModelConfig):
                 hint="name each placement once",
             )
 
-    def _refuse_attention_options(self) -> None:
-        for field in dataclasses.fields(self):
-            if field.name not in ("placements", "direction", "heads", "head_width"):
-                continue
-            value = getattr(self, field.name)
-            if value != field.default:
+    def _refuse(self, names: tuple[str, ...], without_effect: str) -> None:
+        """Refuse what was set among `names`; a field's default stands in its class."""
+        for name in names:
+            value = getattr(self, name)
+            if value != getattr(EfficientECGConfig, name):
                 raise ConfigError(
-                    f"{field.name} {value!r} has no effect with fusion '{self.fusion}'",
-                    hint=f"set fusion to 'attention', or leave {field.name} out",
+                    f"{name} {value!r} has no effect with {without_effect}",
+                    hint=f"set fusion to 'attention', or leave {name} out",
                 )
-
-
-def placement_names(base: str) -> tuple[str, ...]:
-    """Return where cross-attention can sit in `base`, in the order the signal meets them."""
-    stages = (f"stage{number + 1}" for number in range(len(BASES[base].stages)))
-    return ("stem", *stages, "head")
 
 
 def compound_scaling(phi: float, alpha: float, beta: float) -> tuple[float, float, float]:
@@ -239,3 +246,7 @@ def compound_scaling(phi: float, alpha: float, beta: float) -> tuple[float, floa
 def _require_choice(name: str, value: Any, valid: tuple[str, ...]) -> None:
     if value not in valid:
         raise ConfigError(f"{name} '{value}' is unknown", hint=nearest_hint(str(value), valid))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

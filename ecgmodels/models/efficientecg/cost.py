@@ -10,10 +10,13 @@ def plan_cost(plan: Plan) -> Cost:
     """Return the cost of a resolved network."""
     stem, head = plan.stem, plan.head
     total = _conv_norm(stem.in_channels * stem.kernel, stem.channels, stem.length)
+    total = total.applied(stem.runs)
     for block in plan.blocks:
-        total += _block(block)
-    total += _conv_norm(head.in_channels, head.channels, head.length)
+        total += _block(block).applied(block.runs)
+    total += _conv_norm(head.in_channels, head.channels, head.length).applied(head.runs)
     total += linear(plan.classifier_inputs, plan.classes)
+    if plan.leads_fused:
+        total += _lead_fusion(plan, plan.leads_fused)
     if plan.tokens:
         total += _fusion(plan)
     return total
@@ -28,15 +31,27 @@ def _block(block: Block) -> Cost:
     return total + _conv_norm(hidden, block.channels, block.length)
 
 
+def _lead_fusion(plan: Plan, place: Placement) -> Cost:
+    """At every position the mean over leads asks, and each lead is asked."""
+    channels, width = place.channels, plan.token_width
+    return Cost(
+        parameters=plan.leads * channels  # embeddings
+        + 4 * channels * width  # query, key, value, output
+        + 4 * channels,  # two layer norms
+        macs=place.length
+        * (4 * channels * width + 2 * plan.leads * plan.heads * channels),  # scores, mixing
+    )
+
+
 def _fusion(plan: Plan) -> Cost:
     width = plan.token_width
     # Each feature's slope, offset and missing token; the register.
     total = Cost(parameters=width * (3 * len(plan.features) + 1))
-    for placement in plan.placements:
+    for place in plan.placements:
         if plan.tokens_attend:
-            total += _attention(plan, placement, tokens_ask=True)
+            total += _attention(plan, place, tokens_ask=True)
         if plan.signal_attends:
-            total += _attention(plan, placement, tokens_ask=False)
+            total += _attention(plan, place, tokens_ask=False)
     if plan.tokens_attend:
         total += Cost(parameters=2 * width)  # the norm before the classifier
     return total

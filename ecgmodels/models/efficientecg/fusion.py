@@ -6,10 +6,11 @@ Axes: b batch, f feature, n token (features and the register), t time, c channel
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ecgmodels.models.efficientecg.attention import CrossAttention
 from ecgmodels.models.efficientecg.plan import Placement, Plan
+from ecgmodels.models.masking import SignalMask
 
 
 class FeatureTokens(nn.Module):
@@ -37,34 +38,6 @@ class FeatureTokens(nn.Module):
         return torch.cat((tokens_bfw, register_bnw), dim=1)
 
 
-class CrossAttention(nn.Module):
-    """What `asking` gathers from `asked`, to be added to `asking` (pre-norm, no biases)."""
-
-    def __init__(self, asking_width: int, asked_width: int, heads: int, head_width: int) -> None:
-        super().__init__()
-        width = heads * head_width
-        self.heads = heads
-        self.norm_asking = nn.LayerNorm(asking_width)
-        self.norm_asked = nn.LayerNorm(asked_width)
-        self.query = nn.Linear(asking_width, width, bias=False)
-        self.key = nn.Linear(asked_width, width, bias=False)
-        self.value = nn.Linear(asked_width, width, bias=False)
-        self.output = nn.Linear(width, asking_width, bias=False)
-
-    def forward(self, asking: Tensor, asked: Tensor) -> Tensor:
-        asked = self.norm_asked(asked)
-        gathered = F.scaled_dot_product_attention(
-            self._split(self.query(self.norm_asking(asking))),
-            self._split(self.key(asked)),
-            self._split(self.value(asked)),
-        )
-        return self.output(gathered.transpose(1, 2).flatten(2))
-
-    def _split(self, projected: Tensor) -> Tensor:
-        """[b, position, heads * width] -> [b, heads, position, width]"""
-        return projected.unflatten(2, (self.heads, -1)).transpose(1, 2)
-
-
 class CrossAttentionFusion(nn.Module):
     """One placement: tokens read the ECG, ECG positions read the tokens, or both in that order."""
 
@@ -75,10 +48,13 @@ class CrossAttentionFusion(nn.Module):
         self.tokens_ask = CrossAttention(width, channels, *shape) if plan.tokens_attend else None
         self.signal_asks = CrossAttention(channels, width, *shape) if plan.signal_attends else None
 
-    def forward(self, x_bc1t: Tensor, tokens_bnw: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, x_bc1t: Tensor, mask: SignalMask, tokens_bnw: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return the map and the tokens, each with what it gathered."""
         x_btc = x_bc1t.squeeze(2).transpose(1, 2)
         if self.tokens_ask is not None:
-            tokens_bnw = tokens_bnw + self.tokens_ask(tokens_bnw, x_btc)
+            tokens_bnw = tokens_bnw + self.tokens_ask(tokens_bnw, x_btc, mask.valid)
         if self.signal_asks is not None:
             x_btc = x_btc + self.signal_asks(x_btc, tokens_bnw)
         return x_btc.unsqueeze(1).permute(0, 3, 1, 2), tokens_bnw

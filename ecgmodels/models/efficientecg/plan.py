@@ -10,19 +10,18 @@ import math
 from dataclasses import dataclass
 
 from ecgmodels.configs import Config
+from ecgmodels.models.efficientecg.bases import BASES, Base, placement_names
 from ecgmodels.models.efficientecg.config import (
-    BASES,
-    Base,
+    Activation,
     Direction,
     EfficientECGConfig,
     Fusion,
-    placement_names,
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Convolution(Config):
-    """A convolution with batch norm and SiLU that is not part of a block: the stem or the head."""
+    """A convolution with batch norm and activation outside the blocks: the stem or the head."""
 
     in_channels: int
     channels: int
@@ -30,6 +29,8 @@ class Convolution(Config):
     stride: int
     length: int
     """Output samples."""
+    runs: int
+    """Times it runs for a segment: once, or once for each lead with the same weights."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,18 +46,20 @@ class Block(Config):
     kernel: int
     stride: int
     squeeze_channels: int
-    """Squeeze-and-excitation's waist: a quarter of the block's input channels."""
+    """Squeeze-and-excitation's waist."""
     in_length: int
     length: int
     residual: bool
     """Whether the block adds its input to its output."""
     drop_path: float
     """Probability of skipping the residual branch."""
+    runs: int
+    """As a convolution's."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Placement(Config):
-    """Where cross-attention meets the signal's map."""
+    """Where cross-attention meets the signal's map: with features, or of leads."""
 
     after: str
     channels: int
@@ -67,13 +70,17 @@ class Placement(Config):
 class Plan(Config):
     """A whole network; equal plans are equal networks (`to_dict` is what identity hashes)."""
 
-    in_channels: int
+    leads: int
+    template: bool
     samples: int
     resampled: int
     """Samples the stem sees."""
+    activation: Activation
     stem: Convolution
     blocks: tuple[Block, ...]
     head: Convolution
+    leads_fused: Placement | None
+    """Where each lead's own map meets the others'; None: leads are the stem's channels."""
     classes: int
     features: tuple[str, ...]
     fusion: Fusion
@@ -82,12 +89,9 @@ class Plan(Config):
     direction: Direction
     heads: int
     head_width: int
+    token_width: int
+    """Width of a feature's token and of attention: heads times head_width."""
     dropout: float
-
-    @property
-    def token_width(self) -> int:
-        """Width of a feature's token and of attention."""
-        return self.heads * self.head_width
 
     @property
     def tokens(self) -> int:
@@ -117,47 +121,66 @@ class Plan(Config):
 def resolve(config: EfficientECGConfig) -> Plan:
     """Return the exact sizes of the network that `config` describes."""
     base = BASES[config.base]
+    runs = _runs(config)
     resampled = round(config.samples * config.resolution)
+    kernel = _scaled_kernel(base.stem_kernel, config.kernel_scale)
     stem = Convolution(
-        in_channels=config.in_channels,
+        in_channels=config.in_channels // runs["stem"],
         channels=_scaled_width(base.stem_channels, config.width, base.divisor),
-        kernel=_scaled_kernel(base.stem_kernel, config.kernel_scale),
-        stride=2,
-        length=_strided(resampled, 2),
+        kernel=max(kernel, config.stem_stride // 2 * 2 + 1),  # no sample goes unseen
+        stride=config.stem_stride,
+        length=_strided(resampled, config.stem_stride),
+        runs=runs["stem"],
     )
-    blocks = _blocks(config, base, stem)
+    blocks = _blocks(config, base, stem, runs)
     head = Convolution(
         in_channels=blocks[-1].channels,
         channels=_scaled_width(base.head_channels, config.width, base.divisor),
         kernel=1,
         stride=1,
         length=blocks[-1].length,
+        runs=runs["head"],
     )
+    places = _places(stem, blocks, head)
     return Plan(
-        in_channels=config.in_channels,
+        leads=config.leads,
+        template=config.template,
         samples=config.samples,
         resampled=resampled,
+        activation=config.activation,
         stem=stem,
         blocks=blocks,
         head=head,
+        leads_fused=places.get(config.leads_fused),
         classes=config.classes,
         features=config.features,
         fusion=config.fusion,
-        placements=_placements(config, stem, blocks, head),
+        placements=tuple(place for name, place in places.items() if name in config.placements),
         direction=config.direction,
         heads=config.heads,
         head_width=config.head_width,
+        token_width=config.token_width,
         dropout=config.dropout,
     )
 
 
-def _blocks(config: EfficientECGConfig, base: Base, stem: Convolution) -> tuple[Block, ...]:
-    depths = [_scaled_depth(stage.layers, config.depth) for stage in base.stages]
+def _runs(config: EfficientECGConfig) -> dict[str, int]:
+    """Return, for the part of the network that ends at each place, how often it runs."""
+    names = placement_names(config.base, config.stages)
+    apart = names.index(config.leads_fused) + 1 if config.leads_fused in names else 0
+    return {name: config.leads if i < apart else 1 for i, name in enumerate(names)}
+
+
+def _blocks(
+    config: EfficientECGConfig, base: Base, stem: Convolution, runs: dict[str, int]
+) -> tuple[Block, ...]:
+    stages = base.stages[: config.stages]
+    depths = [_scaled_depth(stage.layers, config.depth) for stage in stages]
     blocks: list[Block] = []
     in_channels, length = stem.channels, stem.length
-    for number, (stage, depth) in enumerate(zip(base.stages, depths, strict=True), start=1):
+    for number, (stage, depth) in enumerate(zip(stages, depths, strict=True), start=1):
+        expansion = (config.expansion or stage.expansion) if stage.expansion > 1 else 1
         channels = _scaled_width(stage.channels, config.width, base.divisor)
-        kernel = _scaled_kernel(stage.kernel, config.kernel_scale)
         for layer in range(depth):
             stride = stage.stride if layer == 0 else 1
             residual = stride == 1 and in_channels == channels
@@ -165,32 +188,34 @@ def _blocks(config: EfficientECGConfig, base: Base, stem: Convolution) -> tuple[
             block = Block(
                 stage=number,
                 in_channels=in_channels,
-                hidden_channels=stage.expansion * in_channels,
+                hidden_channels=expansion * in_channels,
                 channels=channels,
-                kernel=kernel,
+                kernel=_scaled_kernel(stage.kernel, config.kernel_scale),
                 stride=stride,
-                squeeze_channels=max(1, in_channels // 4),
+                squeeze_channels=_squeezed(in_channels, config.squeeze_ratio),
                 in_length=length,
                 length=_strided(length, stride),
                 residual=residual,
                 drop_path=config.drop_path * share if residual else 0.0,
+                runs=runs[f"stage{number}"],
             )
             blocks.append(block)
             in_channels, length = block.channels, block.length
     return tuple(blocks)
 
 
-def _placements(
-    config: EfficientECGConfig, stem: Convolution, blocks: tuple[Block, ...], head: Convolution
-) -> tuple[Placement, ...]:
-    ends: dict[str, Convolution | Block] = {"stem": stem, "head": head}
+def _places(
+    stem: Convolution, blocks: tuple[Block, ...], head: Convolution
+) -> dict[str, Placement]:
+    """Return what stands at every place, in the order the signal meets them."""
+    ends: dict[str, Convolution | Block] = {"stem": stem}
     for block in blocks:
         ends[f"stage{block.stage}"] = block  # a stage's last block stays
-    return tuple(
-        Placement(after=name, channels=ends[name].channels, length=ends[name].length)
-        for name in placement_names(config.base)
-        if name in config.placements
-    )
+    ends["head"] = head
+    return {
+        name: Placement(after=name, channels=end.channels, length=end.length)
+        for name, end in ends.items()
+    }
 
 
 def _scaled_width(channels: int, multiplier: float, divisor: int) -> int:
@@ -208,6 +233,11 @@ def _scaled_depth(layers: int, multiplier: float) -> int:
 def _scaled_kernel(kernel: int, multiplier: float) -> int:
     """Round to the nearest odd length (from an even one, up), at least 3."""
     return max(3, 2 * int(kernel * multiplier / 2) + 1)
+
+
+def _squeezed(channels: int, ratio: float) -> int:
+    # The tolerance keeps 100 * 0.29 at 29.
+    return max(1, int(channels * ratio + 1e-9))
 
 
 def _strided(length: int, stride: int) -> int:

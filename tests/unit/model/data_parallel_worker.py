@@ -2,8 +2,8 @@
 
     python data_parallel_worker.py FOLDER RANK WORLD_SIZE
 
-It trains two epochs, goes on from the checkpoint FOLDER/trial.ckpt to the third, then tries to go
-on where only rank 0 has a checkpoint.
+It trains two epochs with as many threads as it finds best, goes on from the checkpoint
+FOLDER/trial.ckpt to the third, then tries to go on where only rank 0 has a checkpoint.
 """
 
 from __future__ import annotations
@@ -17,14 +17,20 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
-from conftest import in_records, make_data
 
-from ecgmodels import EfficientECGConfig, TrainingConfig, TrainingError, fit
+from ecgmodels import ECGNetwork, EfficientECGConfig, TrainingConfig, TrainingError, fit
 from ecgmodels.training.distributed import Ranks
+from tests.made_waves import in_records, make_data
 
 MODEL = EfficientECGConfig(leads=2, samples=64, classes=3, base="tiny", dropout=0.0)
 TRAINING = TrainingConfig(
-    epochs=3, batch_size=32, learning_rate=0.005, ema_decay=0.9, class_weighting="balanced"
+    epochs=3,
+    batch_size=32,
+    learning_rate=0.005,
+    ema_decay=0.9,
+    class_weighting="balanced",
+    early_stop_epochs=2,
+    early_stop_metric="f1_N",
 )
 # No whole batches; no equal shares of validation, and records that reach into both of them.
 DATA = in_records(make_data(151, 21), "mean")
@@ -39,15 +45,29 @@ def main(folder: Path, rank: int, world_size: int) -> None:
         timeout=timedelta(seconds=60),
     )
     start = functools.partial(
-        fit, MODEL, TRAINING, DATA, seed=0, rank=rank, world_size=world_size, threads=1
+        fit,
+        MODEL,
+        TRAINING,
+        DATA,
+        seed=0,
+        rank=rank,
+        world_size=world_size,
+        threads="measure",
+        threads_limit=2 + rank,  # as of a machine with more of them
     )
     checkpoint = folder / "trial.ckpt"
     epochs = []
     for last in (2, 3):
         for epoch in start(max_epochs=last, checkpoint=checkpoint):
-            state = epoch.model.state_dict().values()
-            weights = hashlib.sha256(b"".join(value.numpy().tobytes() for value in state))
-            epochs.append({"metrics": epoch.metrics, "weights": weights.hexdigest()})
+            epochs.append(
+                {
+                    "metrics": epoch.metrics,
+                    "weights": digest(epoch.model),
+                    "best": digest(epoch.best_model),
+                    "final": epoch.final,
+                    "threads": epoch.threads,
+                }
+            )
             if rank == 0:
                 epoch.save(checkpoint)
         dist.barrier()
@@ -60,6 +80,11 @@ def main(folder: Path, rank: int, world_size: int) -> None:
     some, none = ranks.any(rank == 1, device), ranks.any(False, device)
     dist.destroy_process_group()
     print(json.dumps({"epochs": epochs, "refusal": refusal, "any": [some, none]}))
+
+
+def digest(model: ECGNetwork) -> str:
+    values = model.state_dict().values()
+    return hashlib.sha256(b"".join(value.numpy().tobytes() for value in values)).hexdigest()
 
 
 if __name__ == "__main__":

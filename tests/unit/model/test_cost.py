@@ -1,15 +1,19 @@
 from __future__ import annotations
 
-import random
 import time
+from collections.abc import Callable
 
 import pytest
 import torch
+from hypothesis import given, settings
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
 from ecgmodels import EfficientECG, EfficientECGConfig, cost
-from ecgmodels.models.efficientecg.config import BASES, placement_names
-from ecgmodels.models.efficientecg.fusion import CrossAttention
+from ecgmodels.models.efficientecg.attention import CrossAttention
+from ecgmodels.models.efficientecg.lead_fusion import LeadAttention
+from tests.unit.model.efficientecg_configs import FEATURES, configs
 
 
 @pytest.mark.parametrize(
@@ -20,7 +24,7 @@ def test_b0_has_the_parameters_of_a_1d_efficientnet_b0(
 ) -> None:
     config = EfficientECGConfig(leads=leads, samples=256, classes=classes)
     assert cost(config)["parameters"] == parameters
-    assert built(EfficientECG(config)) == parameters
+    assert sum(parameter.numel() for parameter in EfficientECG(config).parameters()) == parameters
 
 
 @pytest.mark.parametrize(("base", "parameters"), [("small", 120_733), ("tiny", 13_491)])
@@ -40,13 +44,50 @@ def test_macs_of_a_tiny_network_by_hand() -> None:
     assert cost(config)["macs"] == stem + expand + depthwise + squeeze + project + 16 * 48 + 48 * 2
 
 
-def test_costs_equal_the_built_model_over_the_family() -> None:
-    draw = random.Random(0)
-    for _ in range(200):
-        config = any_config(draw)
-        model = EfficientECG(config).eval()
-        expected = {"parameters": built(model), "macs": counted_macs(model)}
-        assert cost(config) == expected, config
+@given(config=configs())
+@settings(max_examples=60, deadline=None)
+def test_costs_equal_the_built_network_over_the_family(config: EfficientECGConfig) -> None:
+    with torch.device("meta"):  # shapes without arithmetic
+        model = EfficientECG(config).to("meta").eval()
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    assert cost(config) == {"parameters": parameters, "macs": met_macs(model)}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"base": "b0", "stem_stride": 4, "squeeze_ratio": 0.5},
+        {"leads_fused": "stage3", "template": True},
+        {
+            "fusion": "attention",
+            "features": FEATURES,
+            "placements": ("stem", "stage2", "head"),
+            "direction": "both",
+            "heads": 3,
+        },
+    ],
+    ids=["plain", "coarse b0", "leads apart", "attention"],
+)
+def test_macs_equal_those_that_torch_counts_as_it_runs(changes: dict[str, object]) -> None:
+    options = {"leads": 3, "samples": 100, "classes": 5, "base": "tiny", "expansion": 2}
+    config = EfficientECGConfig(**options | changes)  # type: ignore[arg-type]
+    model = EfficientECG(config).eval()
+    counter = FlopCounterMode(display=False)
+    with counter, sdpa_kernel(SDPBackend.MATH):  # the one whose products torch counts on a CPU
+        run(model)
+    assert cost(config)["macs"] == counter.get_total_flops() // 2
+
+
+def test_leads_by_themselves_cost_work_and_hardly_a_parameter() -> None:
+    joint, apart = (
+        EfficientECGConfig(leads=12, samples=256, classes=5, base="small", leads_fused=place)
+        for place in ("input", "stage2")
+    )
+    assert cost(apart)["macs"] > 3 * cost(joint)["macs"]
+    # 11 leads fewer in the stem; embeddings, four projections and two norms more.
+    difference = -11 * 16 * 5 + 12 * 24 + 4 * 24 * 32 + 4 * 24
+    assert cost(apart)["parameters"] - cost(joint)["parameters"] == difference
 
 
 def test_costing_a_deep_network_takes_milliseconds_at_most() -> None:
@@ -57,65 +98,41 @@ def test_costing_a_deep_network_takes_milliseconds_at_most() -> None:
     assert (time.perf_counter() - begin) / 20 < 0.01
 
 
-def any_config(draw: random.Random) -> EfficientECGConfig:
-    base = draw.choice(["b0", "small", "small", "tiny", "tiny", "tiny"])
-    fusion = draw.choice(["none", "concat", "attention", "attention"])
-    attention = {}
-    if fusion == "attention":
-        names = placement_names(base)
-        attention = {
-            "placements": tuple(draw.sample(names, draw.randint(1, len(names)))),
-            "direction": draw.choice(["signal_to_features", "features_to_signal", "both"]),
-            "heads": draw.randint(1, 4),
-            "head_width": draw.choice([4, 8, 16]),
-        }
-    features = ("age", "sex", "rr_previous", "rr_ratio")
-    return EfficientECGConfig(
-        leads=draw.randint(1, 12),
-        samples=draw.randint(40, 400),
-        classes=draw.randint(2, 30),
-        features=() if fusion == "none" else features[: draw.randint(1, 4)],
-        base=base,
-        depth=draw.uniform(0.3, 1.2 if base == "b0" else 2.5),
-        width=draw.uniform(0.2, 0.7 if base == "b0" else 2.0),
-        resolution=draw.choice([1.0, draw.uniform(0.5, 2)]),
-        kernel_scale=draw.uniform(0.5, 3),
-        fusion=fusion,
-        **attention,
-    )
+def run(model: EfficientECG) -> None:
+    config, device = model.config, next(model.parameters()).device
+    signal = torch.zeros(1, config.leads, config.samples, device=device)
+    features = torch.zeros(1, len(config.features), device=device)
+    with torch.inference_mode():
+        model(signal, features, features == 0, None, signal if config.template else None)
 
 
-def built(model: EfficientECG) -> int:
-    return sum(parameter.numel() for parameter in model.parameters())
-
-
-def counted_macs(model: EfficientECG) -> int:
+def met_macs(model: EfficientECG) -> int:
     """Count what really runs: every module reports the shapes it met."""
     macs = 0
 
-    def convolution(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        nonlocal macs
-        macs += output.numel() * module.weight[0].numel()
+    def count(counted: Callable[[nn.Module, tuple[Tensor, ...], Tensor], int]) -> Callable:
+        def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+            nonlocal macs
+            macs += counted(module, inputs, output)
 
-    def linear(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        nonlocal macs
-        macs += output.numel() * inputs[0].shape[-1]
+        return hook
 
-    def attention(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        nonlocal macs
-        asking, asked = inputs
-        macs += 2 * asking.shape[1] * asked.shape[1] * module.query.out_features
-
-    hooks = {nn.Conv2d: convolution, nn.Linear: linear, CrossAttention: attention}
+    hooks = {
+        nn.Conv2d: count(lambda m, given, out: out.numel() * m.weight[0].numel()),
+        nn.Linear: count(lambda m, given, out: out.numel() * m.in_features),
+        # Scores and mixing, each a product of as many numbers as attention is wide.
+        CrossAttention: count(
+            lambda m, given, out: 2 * given[0].shape[1] * given[1].shape[1] * m.key.out_features
+        ),
+        # Keys and values once a position, scores and mixing for every lead and head.
+        LeadAttention: count(
+            lambda m, given, out: (
+                2 * given[0][0].numel() * m.key.out_features + 2 * given[1].numel() * m.heads
+            )
+        ),
+    }
     for module in model.modules():
         if type(module) in hooks:
             module.register_forward_hook(hooks[type(module)])
-    features = len(model.config.features)
-    signal = torch.zeros(1, model.config.leads, model.config.samples)
-    with torch.inference_mode():
-        model(signal, torch.zeros(1, features), torch.ones(1, features, dtype=torch.bool))
+    run(model)
     return macs
-
-
-def test_every_base_is_listed_for_its_placements() -> None:
-    assert {base: len(placement_names(base)) for base in BASES} == {"b0": 9, "small": 6, "tiny": 6}

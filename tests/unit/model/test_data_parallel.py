@@ -23,6 +23,7 @@ from ecgmodels import (
 )
 from ecgmodels.inference.prediction import predict_records
 from ecgmodels.metrics.scoring import record_labels
+from ecgmodels.training.early_stop import best_epoch
 
 HERE = Path(__file__).parent
 Rank = dict[str, Any]
@@ -57,6 +58,24 @@ def test_every_rank_holds_the_same_weights_after_every_epoch(ranks: list[Rank]) 
     assert first == second
 
 
+def test_every_rank_keeps_the_same_best_epoch_and_ends_with_the_same_one(
+    ranks: list[Rank], folder: Path
+) -> None:
+    best = best_epoch(read_history(folder / "trial.ckpt"), "f1_N")
+    for rank in ranks:
+        weights = [epoch["weights"] for epoch in rank["epochs"]]
+        assert rank["epochs"][-1]["best"] == weights[best - 1]
+        assert [epoch["final"] for epoch in rank["epochs"]] == [False, False, True]
+
+
+def test_every_rank_computes_with_the_same_number_of_threads_from_first_to_last(
+    ranks: list[Rank],
+) -> None:
+    used = {epoch["threads"] for rank in ranks for epoch in rank["epochs"]}
+    assert len(used) == 1
+    assert used < {1, 2}
+
+
 def test_every_rank_reports_the_same_metrics(ranks: list[Rank]) -> None:
     first, second = ([epoch["metrics"] for epoch in rank["epochs"]] for rank in ranks)
     assert first == second
@@ -69,7 +88,7 @@ def test_metrics_equal_one_ranks_evaluation_of_the_same_weights(
     records: Callable[..., TrainingData],
 ) -> None:
     data = records(waves(151, 21), "mean")
-    model = read_model(folder / "trial.ckpt")
+    model = read_model(folder / "trial.ckpt")  # the best epoch's
     scores = predict_records(model, data.validation, data.normalisation, how="mean")
     assert len(scores.record) < len(data.validation.label)
     alone = classification_metrics(
@@ -78,7 +97,8 @@ def test_metrics_equal_one_ranks_evaluation_of_the_same_weights(
         data.classes,
         data.scored_classes,
     )
-    together = ranks[0]["epochs"][-1]["metrics"]
+    best = best_epoch(read_history(folder / "trial.ckpt"), "f1_N")
+    together = ranks[0]["epochs"][best - 1]["metrics"]
     assert {name: together[name] for name in alone} == pytest.approx(alone, abs=1e-6)
 
 

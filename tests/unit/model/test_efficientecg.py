@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import ClassVar
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from ecgmodels import EfficientECG, EfficientECGConfig
-from ecgmodels.models.efficientecg.config import BASES
-from ecgmodels.models.efficientecg.fusion import CrossAttention
+from ecgmodels.models.efficientecg.attention import attention_weights
+from ecgmodels.models.efficientecg.bases import BASES
 
 FUSIONS = {
     "none": {},
@@ -97,25 +99,15 @@ def test_a_missing_feature_is_not_an_average_one(fusion: str) -> None:
     assert (model(signal, features, mask) - model(signal, features, unknown)).abs().max() > 1e-4
 
 
-def test_attention_chooses_among_tokens_by_position() -> None:
+def test_untrained_attention_already_chooses_among_tokens_by_position() -> None:
     model = built("signal_to_features").eval()
-    weights = []
-    for module in model.modules():
-        if isinstance(module, CrossAttention):
-            module.register_forward_hook(lambda m, i, o: weights.append(attention_weights(m, *i)))
-    model(*inputs(model))
+    weights = attention_weights(model, *inputs(model))
     assert len(weights) == 3
-    for weight in weights:  # [batch, heads, position, token]
+    for weight in weights.values():  # [batch, heads, position, token]
         assert weight.shape[3] == 3  # age, sex, register
         assert weight.max() < 0.999
         assert weight.std(dim=2).max() > 0.001, "every position weighs the tokens alike"
         assert weight.std(dim=3).max() > 0.001, "all tokens weigh the same"
-
-
-def attention_weights(module: nn.Module, asking: Tensor, asked: Tensor) -> Tensor:
-    query = module._split(module.query(module.norm_asking(asking)))
-    key = module._split(module.key(module.norm_asked(asked)))
-    return (query @ key.transpose(2, 3) / key.shape[3] ** 0.5).softmax(dim=3)
 
 
 def test_tokens_carry_what_they_read_of_the_ecg_to_the_classifier() -> None:
@@ -125,8 +117,11 @@ def test_tokens_carry_what_they_read_of_the_ecg_to_the_classifier() -> None:
     assert (model(signal, features, mask) - model(-signal, features, mask)).abs().max() > 1e-4
 
 
-def test_maps_stay_channels_last_even_with_one_lead() -> None:
-    model = built(leads=1)
+@pytest.mark.parametrize(
+    "changes", [{"leads": 1}, {"leads_fused": "stage1"}, {"leads_fused": "head", "resolution": 0.7}]
+)
+def test_maps_stay_channels_last_whatever_the_leads(changes: dict[str, object]) -> None:
+    model = built(**changes)
     layouts = []
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
@@ -152,6 +147,59 @@ def test_stochastic_depth_skips_whole_segments_and_keeps_the_mean() -> None:
 def test_evaluation_is_deterministic_despite_dropout() -> None:
     model = built("both", dropout=0.5, drop_path=0.5).eval()
     assert torch.equal(model(*inputs(model)), model(*inputs(model)))
+
+
+@pytest.mark.parametrize(
+    ("activation", "module"),
+    [("silu", nn.SiLU), ("relu", nn.ReLU), ("gelu", nn.GELU), ("hardswish", nn.Hardswish)],
+)
+def test_the_activation_is_the_same_throughout(activation: str, module: type[nn.Module]) -> None:
+    model = built(activation=activation)
+    others = {nn.SiLU, nn.ReLU, nn.GELU, nn.Hardswish} - {module}
+    kinds = [type(part) for part in model.modules()]
+    # The stem, the head, and in each of 4 blocks the depthwise convolution and the squeeze; the
+    # expansion in all but the first.
+    assert kinds.count(module) == 2 + 2 * 4 + 3
+    assert others.isdisjoint(kinds)
+
+
+@pytest.mark.parametrize("resolution", [1.0, 0.6])
+@pytest.mark.parametrize("time", [1, 30, 64, 100])
+def test_segments_may_be_shorter_or_longer_than_configured(time: int, resolution: float) -> None:
+    model = built("both", resolution=resolution, leads_fused="stem").eval()
+    _, features, mask = inputs(model)
+    signal = torch.randn(8, 2, time)
+    logits = model(signal, features, mask)
+    assert logits.shape == (8, 5)
+    assert logits.isfinite().all()
+    alone = model(signal[3:4], features[3:4], mask[3:4])
+    torch.testing.assert_close(alone, logits[3:4], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("fusion", ["none", "both"])
+def test_without_a_signal_mask_nothing_is_masked(fusion: str) -> None:
+    model = built(fusion, resolution=0.7, leads_fused="stem").eval()
+    signal, features, mask = inputs(model)
+    whole = torch.ones(8, 64, dtype=torch.bool)
+    plain, masked = (operations(model, signal, features, mask, m) for m in (None, whole))
+    masking = {"masked_fill", "bitwise_not", "lt"}
+    assert masking.isdisjoint(plain)
+    assert masking <= set(masked)
+
+
+def operations(model: EfficientECG, *given: Tensor | None) -> list[str]:
+    """Return the names of what the network asks of torch."""
+
+    class Record(TorchDispatchMode):
+        names: ClassVar[list[str]] = []
+
+        def __torch_dispatch__(self, function, types, arguments=(), options=None):
+            self.names.append(function.overloadpacket.__name__)
+            return function(*arguments, **(options or {}))
+
+    with torch.inference_mode(), Record() as record:
+        model(*given)
+    return record.names
 
 
 def test_norms_biases_and_tokens_are_spared_weight_decay() -> None:

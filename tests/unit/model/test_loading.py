@@ -78,9 +78,15 @@ def sharded(rows: Sequence[int], lengths: Sequence[int], seed: int = 0) -> Cut:
     return cut(signal, len(row), np.array(lengths)[shard[mixed]])
 
 
-def ready(segments: Cut, place: Placement) -> DeviceSegments:
+def ready(segments: Cut, place: Placement, *, template: bool = False) -> DeviceSegments:
     return to_device(
-        segments, Statistics(), names=("age",), wanted=("age",), device=CPU, place=place
+        segments,
+        Statistics(),
+        names=("age",),
+        wanted=("age",),
+        device=CPU,
+        place=place,
+        template=template,
     )
 
 
@@ -247,11 +253,12 @@ def test_a_gpu_gets_the_batches_that_the_cpu_gets(place: Placement) -> None:
         wanted=("age",),
         device=torch.device("cuda", 0),
         place=place,
+        template=True,
     )
     # Held while the next ones come, so that memory used again too soon would show.
     batches = list(on_gpu.batches(indices, read_ahead=256))
     for index, batch in zip(indices, batches, strict=True):
-        expected = ready(segments, "mapped").batch(index)
+        expected = ready(segments, "mapped", template=True).batch(index)
         for part, other in zip(batch, expected, strict=True):
             assert part is not None
             assert part.is_cuda

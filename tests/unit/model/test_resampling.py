@@ -4,12 +4,19 @@ import math
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor
 
 from ecgmodels import EfficientECG, EfficientECGConfig
-from ecgmodels.models.resampling import Resample, resampling_bands
+from ecgmodels.models.masking import SignalMask
+from ecgmodels.models.resampling import Resample, resampled_length, resampling_bands
 
 LENGTHS = [(256, 384), (256, 200), (5000, 1250), (100, 137), (7, 3)]
+
+
+def resample(samples: int, resampled: int, signal: Tensor) -> Tensor:
+    return Resample(samples, resampled)(signal, SignalMask(None))[0]
 
 
 def sine(samples: int, cycles_per_sample: float, positions: Tensor | None = None) -> Tensor:
@@ -21,7 +28,7 @@ def sine(samples: int, cycles_per_sample: float, positions: Tensor | None = None
 def test_a_constant_stays_constant(samples: int, resampled: int) -> None:
     signal = torch.full((2, 3, samples), 0.7)
     expected = torch.full((2, 3, resampled), 0.7)
-    torch.testing.assert_close(Resample(samples, resampled)(signal), expected)
+    torch.testing.assert_close(resample(samples, resampled, signal), expected)
 
 
 @pytest.mark.parametrize(("samples", "resampled"), LENGTHS[:3])
@@ -30,14 +37,14 @@ def test_a_slow_sine_survives(samples: int, resampled: int) -> None:
     frequency = 0.3 * min(1, 1 / step)  # of a Nyquist rate of 0.5
     places = (torch.arange(resampled, dtype=torch.float64) + 0.5) * step - 0.5
     inside = slice(16, -16)  # away from the edges, where the window is cut
-    error = Resample(samples, resampled)(sine(samples, frequency)) - sine(0, frequency, places)
+    error = resample(samples, resampled, sine(samples, frequency)) - sine(0, frequency, places)
     assert error[..., inside].abs().max() < 0.01
 
 
 @pytest.mark.parametrize(("samples", "resampled"), [(512, 256), (5000, 1250)])
 def test_a_sine_above_the_new_nyquist_rate_is_suppressed(samples: int, resampled: int) -> None:
     above = 1.2 * 0.5 * resampled / samples
-    aliased = Resample(samples, resampled)(sine(samples, above))[..., 16:-16]
+    aliased = resample(samples, resampled, sine(samples, above))[..., 16:-16]
     assert 20 * math.log10(aliased.abs().max().item()) < -40
 
 
@@ -53,6 +60,65 @@ def test_resampling_adds_nothing_to_learn_or_store() -> None:
 
 
 def test_resolution_1_leaves_the_window_alone() -> None:
-    model = EfficientECG(EfficientECGConfig(leads=1, samples=100, classes=2, base="tiny"))
-    signal = torch.randn(1, 1, 100)
-    assert model.resample(signal) is signal
+    config = EfficientECGConfig(leads=1, samples=100, classes=2, base="tiny")
+    assert EfficientECG(config).resample is None
+
+
+@given(samples=st.integers(2, 6000), resampled=st.integers(2, 6000), length=st.integers(1, 9000))
+def test_every_output_but_a_lone_one_stands_within_the_recording(
+    samples: int, resampled: int, length: int
+) -> None:
+    outputs = resampled_length(length, samples, resampled)
+    assert resampled_length(samples, samples, resampled) == resampled
+    # Output j stands at (j + 1/2) * samples / resampled, and the recording ends at length.
+    assert (2 * outputs - 1) * samples < 2 * length * resampled or outputs == 1
+    assert (2 * outputs + 1) * samples >= 2 * length * resampled
+
+
+@pytest.mark.parametrize("length", [1, 40, 255, 257, 700])
+@pytest.mark.parametrize(("samples", "resampled"), LENGTHS[:2])
+def test_another_length_is_resampled_at_the_same_places(
+    samples: int, resampled: int, length: int
+) -> None:
+    torch.manual_seed(0)
+    longer = torch.randn(1, 2, 1000)
+    whole = resample(samples, resampled, longer)
+    part = resample(samples, resampled, longer[..., :length])
+    assert part.shape[2] == resampled_length(length, samples, resampled)
+    inside = max(0, part.shape[2] - 16)  # up to there no average reaches beyond the end
+    torch.testing.assert_close(part[..., :inside], whole[..., :inside])
+
+
+@given(
+    samples=st.integers(2, 300),
+    resampled=st.integers(2, 300),
+    valid=st.lists(st.integers(1, 400), min_size=1, max_size=3),
+    padding=st.integers(0, 200),
+    garbage=st.sampled_from([math.nan, math.inf, 1e6]),
+)
+@settings(deadline=None)
+def test_padding_is_in_no_average(
+    samples: int, resampled: int, valid: list[int], padding: int, garbage: float
+) -> None:
+    torch.manual_seed(0)
+    signal = torch.randn(len(valid), 2, max(valid) + padding)
+    mask = torch.arange(signal.shape[2]) < torch.tensor(valid)[:, None]
+    module = Resample(samples, resampled)
+    together, left = module(signal.masked_fill(~mask[:, None], garbage), SignalMask(mask))
+    assert together.isfinite().all()
+    for segment, length in enumerate(valid):
+        expected = module(signal[segment : segment + 1, :, :length], SignalMask(None))[0][0]
+        outputs = expected.shape[1]
+        assert left.valid[segment].tolist() == [
+            output < outputs for output in range(together.shape[2])
+        ]
+        torch.testing.assert_close(together[segment, :, :outputs], expected, rtol=0, atol=1e-5)
+
+
+def test_lengths_first_met_in_prediction_can_be_learned_from() -> None:
+    module = Resample(100, 137)
+    with torch.inference_mode():
+        module(torch.randn(1, 1, 91), SignalMask(None))
+    signal = torch.randn(1, 1, 91, requires_grad=True)
+    module(signal, SignalMask(None))[0].sum().backward()
+    assert signal.grad.isfinite().all()
