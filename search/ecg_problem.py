@@ -116,7 +116,8 @@ def require_measured(study_file: StudyFile, dataset: Dataset) -> None:
     """Check that training on the dataset measures each objective.
 
     Raises:
-        StudyError: an objective is of the other kind of labels, or of a class that is not there.
+        StudyError: an objective is of the other kind of labels, of a class that is not there, or
+            the score of a challenge that the dataset is not of.
     """
     others = ONE_CLASS_ONLY if dataset.multi_label else SEVERAL_CLASSES_ONLY
     kind = "several classes" if dataset.multi_label else "one class"
@@ -127,6 +128,13 @@ def require_measured(study_file: StudyFile, dataset: Dataset) -> None:
                 f"objectives: '{metric}' is not measured on {dataset.location}, whose segments "
                 f"have {kind}",
                 hint="mean_f1, macro_f1, micro_f1 and macro_auc are measured on every dataset",
+            )
+        if metric == "challenge_score" and dataset.challenge is None:
+            raise StudyError(
+                f"objectives: 'challenge_score' is not measured on {dataset.location}, which is "
+                "not scored as a PhysioNet/CinC Challenge was",
+                hint="prepare cinc2017, or cinc2020 with any of its tasks, with all classes and "
+                "score mean or max; or take mean_f1",
             )
         prefix = next((prefix for prefix in CLASS_METRICS if metric.startswith(prefix)), None)
         if prefix is not None and metric.removeprefix(prefix) not in dataset.classes:
@@ -144,6 +152,7 @@ def data_shape(dataset: Dataset) -> DataShape:
         classes=len(dataset.classes),
         features=dataset.features,
         rate_hz=dataset.rate_hz,
+        aligned=dataset.aligned,
     )
 
 

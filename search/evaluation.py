@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from ecgmodels import ECGNetwork, confusion_matrix, predict
 from ecgmodels.data import Dataset, Normalisation, Segments
+from ecgmodels.metrics.challenges import Challenge
 from ecgmodels.metrics.classification import metrics_of
 from ecgmodels.metrics.scoring import Score, scored
 
@@ -31,6 +32,8 @@ class Evaluation:
     metrics: Mapping[str, float]
     confusion: tuple[tuple[int, ...], ...] | None
     """[true class][predicted class], counted; None for multi-label."""
+    challenge: Challenge | None = None
+    """The challenge whose score is among the metrics."""
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -41,18 +44,34 @@ class Evaluation:
             "counted": self.counted,
             "counts": dict(zip(self.classes, self.counts, strict=True)),
             "metrics": dict(self.metrics),
-        } | ({"confusion": [list(row) for row in self.confusion]} if self.confusion else {})
+            **({"challenge": self.challenge} if self.challenge else {}),
+            **({"confusion": [list(row) for row in self.confusion]} if self.confusion else {}),
+        }
 
     def to_text(self) -> str:
         """Return a table: a row a class, then the means, then the confusion matrix if any."""
-        lines = [f"{self.part} ({self._what_was_counted()})", *self._class_rows()]
+        lines = [f"{self.part} ({self._what_was_counted()})", *self._class_rows(), *self._means()]
+        return "\n".join([*lines, *self._confusion_rows()])
+
+    def _means(self) -> list[str]:
+        """Return the means, and what they are over where that is not all classes."""
         means = ("mean_f1", "macro_f1", "micro_f1", "exact_match", "macro_auc")
         if self.confusion is not None:
             means = ("mean_f1", "macro_f1", "balanced_accuracy", "accuracy", "macro_auc")
         line = "  " + "  ".join(f"{name} {self.metrics[name]:.4f}" for name in means)
-        if self.confusion is None:
-            line += f" over {self.metrics['auc_classes']:.0f} of {len(self.classes)} classes"
-        return "\n".join([*lines, line, *self._confusion_rows()])
+        line += f" over {self.metrics['auc_classes']:.0f} of {len(self.classes)} classes"
+        lines = [line]
+        occurring = round(self.metrics["occurring_classes"])
+        if absent := len(self.classes) - occurring:
+            lines.append(
+                f"  {absent} of {len(self.classes)} classes not there, with an F1 of 0; over the "
+                f"{occurring} that are, macro_f1_occurring "
+                f"{self.metrics['macro_f1_occurring']:.4f}"
+            )
+        if self.challenge is not None:
+            score = self.metrics["challenge_score"]
+            lines.append(f"  challenge_score {score:.4f} (formula of {self.challenge})")
+        return lines
 
     def _what_was_counted(self) -> str:
         if self.score == "segment":
@@ -104,6 +123,7 @@ def evaluate(
 
     Raises:
         ConfigError: the dataset scores records, and the segments of one differ in their labels.
+        TrainingError: a probability is not a finite number.
     """
     probabilities = predict(
         model,
@@ -120,6 +140,7 @@ def evaluate(
         classes=dataset.classes,
         scored_classes=dataset.scored_classes,
         score=dataset.score,
+        challenge=dataset.challenge,
     )
 
 
@@ -132,6 +153,7 @@ def evaluation_of(
     classes: tuple[str, ...],
     scored_classes: tuple[str, ...],
     score: Score,
+    challenge: Challenge | None = None,
 ) -> Evaluation:
     """Compare probabilities with labels.
 
@@ -139,11 +161,15 @@ def evaluation_of(
         probabilities: float32 [segment, class].
         label: int64 [segment], or uint8 [segment, class].
         record: int32 [segment].
+        challenge: add the score of this one.
 
     Raises:
-        ConfigError: records are scored, and the segments of one differ in their labels.
+        ConfigError: records are scored, and the segments of one differ in their labels; or a label
+            is not a class's.
+        TrainingError: a probability is not a finite number.
     """
     labels, scores = scored(label, probabilities, record, score)
+    metrics = metrics_of(labels, scores, classes, scored_classes, challenge)
     confusion = None
     if labels.ndim == 1:
         counts = np.bincount(labels, minlength=len(classes))
@@ -158,6 +184,7 @@ def evaluation_of(
         segments=len(probabilities),
         counted=len(labels),
         counts=tuple(counts.tolist()),
-        metrics=metrics_of(labels, scores, classes, scored_classes),
+        metrics=metrics,
         confusion=confusion,
+        challenge=challenge,
     )

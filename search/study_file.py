@@ -45,8 +45,9 @@ ECG_COSTS = ("parameters", "macs")
 
 # What an epoch measures (ecgmodels.metrics.classification, ecgmodels.training.fitting.Epoch).
 ECG_METRICS = (
-    *("mean_f1", "macro_f1", "micro_f1", "macro_auc", "validation_loss", "train_loss"),
-    *("balanced_accuracy", "accuracy", "exact_match"),
+    *("mean_f1", "macro_f1", "macro_f1_occurring", "micro_f1", "macro_auc"),
+    *("macro_sensitivity", "macro_positive_predictivity", "validation_loss", "train_loss"),
+    *("balanced_accuracy", "accuracy", "exact_match", "challenge_score"),
 )
 CLASS_METRICS = ("sensitivity_", "positive_predictivity_", "f1_", "auc_")  # and a class's name
 

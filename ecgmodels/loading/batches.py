@@ -13,8 +13,9 @@ from torch import Tensor
 
 from ecgmodels.configs import nearest_hint
 from ecgmodels.errors import ConfigError
-from ecgmodels.loading.gathering import PIECE_SAMPLES, HostSignal, Normaliser
+from ecgmodels.loading.gathering import PIECE_SAMPLES, HostSignal, Normaliser, ReusedMemory
 from ecgmodels.loading.placement import Placement, SignalStore, free_bytes, placement, signal_store
+from ecgmodels.loading.templates import Templates
 
 
 class Segments(Protocol):
@@ -68,9 +69,9 @@ class Batch(NamedTuple):
     """float32 [batch, lead, time], normalised; exactly 0, the lead's mean, beyond what is valid"""
     signal_mask: Tensor | None
     """bool [batch, time], True where the signal is the recording's; None where all of it is, for
-    every segment of the split. Networks do not look at it yet. Augmentation keeps to it: what a
-    time shift moves in from beyond a segment's end is the lead's mean, and what it or noise puts
-    there is set to 0 again."""
+    every segment of the split. Networks keep to it, and so does augmentation: what a time shift
+    moves in from beyond a segment's end is the lead's mean, and what it or noise puts there is set
+    to 0 again."""
     features: Tensor
     """float32 [batch, feature], normalised, 0 where unknown"""
     feature_mask: Tensor
@@ -79,7 +80,8 @@ class Batch(NamedTuple):
     """int64 [batch], or uint8 [batch, class] for multi-label"""
     template: Tensor | None = None
     """float32 [batch, lead, time]: the median beat of each segment's recording, normalised as the
-    signal is; None where it was not asked for"""
+    signal is, and 0 where the segment's mask leaves the signal out; None where it was not asked
+    for. See `ecgmodels.loading.templates`."""
 
     @property
     def inputs(self) -> tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor | None]:
@@ -101,6 +103,8 @@ class DeviceSegments:
     """float32 [segment, feature], normalised, NaN where unknown; on the device, like the others"""
     label: Tensor
     """int64 [segment], or uint8 [segment, class]"""
+    templates: Templates | None
+    """Of the recordings that the segments are from; None where not asked for"""
 
     def __len__(self) -> int:
         return len(self.label)
@@ -123,7 +127,9 @@ class DeviceSegments:
         """Gather the segments at `index: int64 [batch]`."""
         signal = self.signal.gather(index.to(self.signal.index_device))
         index = index.to(self.device)
-        return Batch(signal, self._mask(signal, index), *self._beside(index))
+        template = self.templates.gather(index) if self.templates else None
+        mask = self._masked(index, signal, template)
+        return Batch(signal, mask, *self._beside(index), template=template)
 
     def batches(
         self, indices: Sequence[Tensor] | Tensor, *, read_ahead: int = 0
@@ -153,12 +159,17 @@ class DeviceSegments:
         # All at once, while the little that they are read from is in the cache.
         beside = zip(*(column.split(sizes) for column in self._beside(here)), strict=True)
         wanted = order.to(self.signal.index_device).split(pieces)
+        memory = ReusedMemory()
         with closing(self.signal.stream(wanted, read_ahead)) as signals:
             for signal, index, group in zip(signals, here.split(pieces), groups, strict=True):
-                mask = self._mask(signal, index)
-                masks = [None] * len(group) if mask is None else mask.split(group)
-                for of_batch in zip(signal.split(group), masks, strict=True):
-                    yield Batch(*of_batch, *next(beside))
+                template = self.templates.gather(index, memory) if self.templates else None
+                mask = self._masked(index, signal, template)
+                masks, templates = _split(mask, group), _split(template, group)
+                for own, own_mask, own_template in zip(
+                    signal.split(group), masks, templates, strict=True
+                ):
+                    features, known, label = next(beside)
+                    yield Batch(own, own_mask, features, known, label, own_template)
 
     def _beside(self, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return features, their mask and labels."""
@@ -168,13 +179,16 @@ class DeviceSegments:
         label = self.label.index_select(0, index)
         return features.masked_fill_(unknown, 0), unknown.logical_not_(), label
 
-    def _mask(self, signal: Tensor, index: Tensor) -> Tensor | None:
-        """Return the signal's mask, and set what it leaves out to 0."""
+    def _masked(self, index: Tensor, *signals: Tensor | None) -> Tensor | None:
+        """Return the segments' mask, and set what it leaves out of their signals to 0."""
         if self.valid_samples is None:
             return None
         time = torch.arange(self.samples, device=self.device)
         mask = time < self.valid_samples.index_select(0, index)
-        signal.masked_fill_(~mask[:, None], 0)
+        beyond = ~mask[:, None]
+        for signal in signals:
+            if signal is not None:
+                signal.masked_fill_(beyond, 0)
         return mask
 
 
@@ -186,6 +200,7 @@ def to_device(
     wanted: Sequence[str],
     device: torch.device,
     place: Placement | None = None,
+    template: bool = False,
 ) -> DeviceSegments:
     """Make segments ready on `device` with the `wanted` ones of their features, called `names`.
 
@@ -194,6 +209,8 @@ def to_device(
 
     Args:
         place: where the signals are kept; by default as `ecgmodels.loading.placement` decides.
+        template: whether batches have the median beat of each segment's recording, which is made
+            here, of these segments alone, and kept on the device.
 
     Raises:
         ConfigError: a wanted feature is not among the names.
@@ -217,6 +234,15 @@ def to_device(
         valid_samples=_partly_valid(segments.valid_samples, samples, device),
         features=torch.from_numpy(features).to(device),
         label=torch.from_numpy(np.array(segments.label)).to(device),
+        templates=Templates.of(
+            signal,
+            normaliser,
+            valid_samples=segments.valid_samples,
+            record=segments.record,
+            device=device,
+        )
+        if template
+        else None,
     )
 
 
@@ -227,6 +253,10 @@ def _column(name: str, names: Sequence[str]) -> int:
             hint=nearest_hint(name, names) if names else "set features to () and fusion to 'none'",
         )
     return list(names).index(name)
+
+
+def _split(whole: Tensor | None, sizes: list[int]) -> Sequence[Tensor | None]:
+    return [None] * len(sizes) if whole is None else whole.split(sizes)
 
 
 def _partly_valid(valid_samples: Any, samples: int, device: torch.device) -> Tensor | None:

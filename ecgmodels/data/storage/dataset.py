@@ -25,6 +25,7 @@ from ecgmodels.data.storage.segments import Segments, read_segments
 from ecgmodels.data.storage.shards import open_shard, shard_schema
 from ecgmodels.data.storage.verification import Memory, evidence_of
 from ecgmodels.errors import DataError
+from ecgmodels.metrics.challenges import Challenge, challenge_of
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -78,6 +79,24 @@ class Dataset:
     def score(self) -> Literal["segment", "mean", "max"]:
         """How the answers to a record's segments become one answer."""
         return self.manifest.options.score
+
+    @property
+    def challenge(self) -> Challenge | None:
+        """The PhysioNet/CinC Challenge whose score can be computed on this dataset.
+
+        None where its task is none of a challenge's, a class of the challenge was left out, or
+        what is counted is not whole recordings, as it was in the challenges.
+        """
+        manifest, options = self.manifest, self.manifest.options
+        whole = options.segments == "crops" and options.crop_s is None
+        if self.score == "segment" and not whole:
+            return None
+        return challenge_of(manifest.database, manifest.task, manifest.classes)
+
+    @property
+    def aligned(self) -> bool:
+        """Whether segments are windows around beats, which have the beat in the same place."""
+        return self.manifest.samples_before is not None
 
     @property
     def features(self) -> tuple[str, ...]:

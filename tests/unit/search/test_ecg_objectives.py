@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from ecgmodels.data import Dataset, open_dataset
@@ -46,7 +48,9 @@ def several_classes(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     return open_dataset(folder)
 
 
-@pytest.mark.parametrize("metric", ["mean_f1", "micro_f1", "macro_auc", f"f1_{CLASSES[0]}"])
+@pytest.mark.parametrize(
+    "metric", ["mean_f1", "macro_f1_occurring", "micro_f1", "macro_auc", f"f1_{CLASSES[0]}"]
+)
 def test_what_every_dataset_measures_is_accepted(
     metric: str, one_class: Dataset, several_classes: Dataset
 ) -> None:
@@ -70,6 +74,18 @@ def test_what_only_several_classes_have_is_refused_for_one(
     assert refusal(metric, several_classes) is None
     with pytest.raises(StudyError, match=f"'{metric}' is not measured on .* one class"):
         require_measured(study(metric), one_class)
+
+
+def test_a_challenges_score_is_refused_where_nothing_is_a_challenges(one_class: Dataset) -> None:
+    with pytest.raises(StudyError, match=r"'challenge_score' is not .* not scored as"):
+        require_measured(study("challenge_score"), one_class)
+
+
+def test_a_challenges_score_is_accepted_on_its_recordings(tmp_path: Path) -> None:
+    classes = ("N", "A", "O", "~")
+    records = make_records(8, 4, classes=classes)
+    write_dataset(tmp_path, records, classes=classes, database="cinc2017")
+    assert refusal("challenge_score", open_dataset(tmp_path)) is None
 
 
 def test_a_class_that_the_dataset_lacks_is_named(one_class: Dataset) -> None:

@@ -33,6 +33,7 @@ def test_segments_are_counted_one_by_one() -> None:
     assert lines[1].split()[:2] == ["class", "segments"]
     assert lines[2].split() == ["N", "3", "0.3333", "1.0000", "0.5000"]
     assert lines[4].split()[:2] == ["mean_f1", f"{(1 / 2 + 2 / 3) / 2:.4f}"]
+    assert lines[4].endswith("over 2 of 2 classes")
     assert lines[-2].split() == ["N", "1", "2"]
 
 
@@ -69,6 +70,43 @@ def test_a_class_without_both_kinds_has_no_auc_to_show() -> None:
         score="segment",
     )
     assert [line.split()[-1] for line in evaluation.to_text().splitlines()[2:4]] == ["-", "-"]
+
+
+def test_a_class_that_is_not_there_is_told_beside_the_means_that_it_lowers() -> None:
+    evaluation = evaluation_of(
+        PROBABILITIES[:2],
+        LABEL[:2],
+        RECORD[:2],
+        part="test",
+        classes=CLASSES,
+        scored_classes=CLASSES,
+        score="segment",
+    )
+    lines = evaluation.to_text().splitlines()
+    assert "macro_f1 0.3333" in lines[4]
+    assert lines[4].endswith("macro_auc 0.5000 over 0 of 2 classes")
+    assert lines[5].split(maxsplit=1)[1].startswith("of 2 classes not there, with an F1 of 0")
+    assert lines[5].endswith("over the 1 that are, macro_f1_occurring 0.6667")
+
+
+def test_the_score_of_a_challenge_is_told_with_its_name() -> None:
+    classes = ("N", "A", "O", "~")
+    evaluation = evaluation_of(
+        np.eye(4, dtype=np.float32)[[0, 1, 2, 3, 0]],
+        np.array([0, 1, 2, 3, 3]),
+        np.arange(5, dtype=np.int32),
+        part="test",
+        classes=classes,
+        scored_classes=classes[:3],
+        score="mean",
+        challenge="cinc2017",
+    )
+    expected = f"{(2 / 3 + 1 + 1) / 3:.4f}"
+    assert (
+        f"  challenge_score {expected} (formula of cinc2017)" in evaluation.to_text().splitlines()
+    )
+    assert evaluation.to_dict()["challenge"] == "cinc2017"
+    assert "challenge" not in evaluated("mean").to_dict()
 
 
 def test_an_evaluation_is_json_and_has_a_confusion_matrix_where_classes_exclude_each_other() -> (
