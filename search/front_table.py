@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
 
+from search.descriptions import describe_configuration
 from search.fronts import front_records
 from search.progress import format_value
 from search.records import CandidateRecord, Phase
@@ -31,30 +31,6 @@ def _row(record: CandidateRecord, learned: list[str]) -> list[str]:
         f"{record.seconds:.1f}",
         describe_configuration(record.candidate),
     ]
-
-
-def describe_configuration(candidate: Any) -> str:
-    """Return an architecture in a few words; another problem's parameters as they are."""
-    model = candidate.get("model") if isinstance(candidate, dict) else None
-    if not isinstance(model, dict) or "fusion" not in model:
-        return ", ".join(f"{key} {_short(value)}" for key, value in candidate.items())
-    words = [
-        str(model["base"]),
-        f"depth x{model['depth']:.2f}",
-        f"width x{model['width']:.2f}",
-        f"length x{model['resolution']:.2f}",
-        f"kernels x{model['kernel_scale']:.2f}",
-    ]
-    if model["fusion"] == "attention":
-        places = "+".join(model["placements"])
-        words.append(f"attention at {places}, {model['heads']} heads, {model['direction']}")
-    else:
-        words.append({"none": "no fusion", "concat": "features concatenated"}[model["fusion"]])
-    return ", ".join(words)
-
-
-def _short(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _summary(study: Study) -> str:

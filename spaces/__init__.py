@@ -3,7 +3,8 @@
 from spaces.candidate import Candidate
 from spaces.errors import CandidateRefused, SpaceError
 from spaces.parameters import Choice, Float, Int, Parameter, Trial
-from spaces.space import DataShape, Space, build_space
+from spaces.shape import DataShape
+from spaces.space import Space, build_space
 
 __all__ = [
     "Candidate",

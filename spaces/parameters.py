@@ -1,8 +1,7 @@
 """What a search may vary: a range of real numbers, a range of integers, or a choice of options.
 
 A parameter says what is searched by default and, as `allowed`, what may be searched at all. A study
-file's
-`[space.ranges]` moves the first within the second:
+file's `[space.ranges]` moves the first within the second:
 
     phi = [-2.0, 1.0]                 bounds of a number
     learning_rate = { high = 1e-2 }   the same by name (low, high, log, step); the rest stays
@@ -15,7 +14,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from ecgmodels.configs import nearest_hint
@@ -192,6 +191,9 @@ class Choice:
 
 
 Parameter = Float | Int | Choice
+
+Pick = Callable[[str], Any]
+"""Returns the value of the parameter of that name, asking a trial unless it is fixed."""
 
 
 def overridden(

@@ -2,35 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Protocol, Self, runtime_checkable
 
-from ecgmodels.configs import Config, nearest_hint
+from ecgmodels.configs import nearest_hint
 from spaces.candidate import Candidate
 from spaces.errors import SpaceError
 from spaces.parameters import Parameter, Trial
+from spaces.shape import DataShape
 
-SPACES: Mapping[str, str] = MappingProxyType(
-    {"efficientecg": "spaces.efficientecg:EfficientECGSpace"}
-)
+SPACES: Mapping[str, str] = MappingProxyType({"efficientecg": "spaces.ecg:ECGSpace"})
 """Spaces that come along: name -> import path, imported when asked for."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class DataShape(Config):
-    """What a space has to know of the dataset."""
-
-    leads: int
-    samples: int
-    """Length of a segment."""
-    classes: int
-    features: tuple[str, ...] = ()
-    """Patient and rhythm features the dataset holds."""
-    rate_hz: float
-    """Samples a second, for spaces that think in milliseconds."""
 
 
 @runtime_checkable

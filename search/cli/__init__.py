@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from cluster.errors import ClusterError
 from ecgmodels.errors import ECGModelsError
-from search.cli import data, study
+from search.cli import data, export, space, study
 from search.cli.lazy_parser import TwoLineParser
 from search.errors import ECGSearchError
 
@@ -62,7 +62,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--debug", action="store_true", help="show where an error came from")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     data.add_commands(commands)
+    space.add_commands(commands)
     study.add_commands(commands)
+    export.add_commands(commands)
     return parser
 
 

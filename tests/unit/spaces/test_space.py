@@ -8,7 +8,7 @@ import pytest
 from ecgmodels.models.efficientecg.config import EfficientECGConfig
 from ecgmodels.training.config import TrainingConfig
 from spaces import Candidate, DataShape, SpaceError, build_space
-from spaces.efficientecg import EfficientECGSpace
+from spaces.ecg import ECGSpace
 
 OWN_SPACE = """
 from ecgmodels.models.efficientecg.config import EfficientECGConfig
@@ -53,7 +53,7 @@ def refused(name: str, shape: DataShape) -> tuple[str, str]:
 
 
 def test_the_default_space_has_a_name(shape: DataShape) -> None:
-    assert isinstance(build_space("efficientecg", shape, {"epochs": 2}), EfficientECGSpace)
+    assert isinstance(build_space("efficientecg", shape, {"epochs": 2}), ECGSpace)
 
 
 def test_a_space_of_ones_own_is_found_by_its_import_path(
