@@ -20,6 +20,7 @@ from cluster.ledger import require_fit
 from cluster.resources import Resources
 from ecgmodels import TrainingConfig, read_model, save_model
 from ecgmodels.data import Dataset
+from ecgmodels.export.card import non_causal_parts, split_hash
 from search.checkpoints import CheckpointFolder
 from search.ecg_problem import ECGProblem
 from search.engine import Verdict
@@ -282,11 +283,12 @@ def _card(
     manifest = dataset.manifest
     candidate = problem.suggest(ReplayTrial(record.params))
     used = candidate.model.features
+    non_causal = [name for name in manifest.non_causal_features if name in used]
     return {
         "trial": record.number,
         "key": lease.key,
-        "parameters": record.costs["parameters"],
-        "macs": record.costs["macs"],
+        "parameters": int(record.costs["parameters"]),
+        "macs": int(record.costs["macs"]),
         "leads": list(dataset.leads),
         "rate_hz": dataset.rate_hz,
         "task": manifest.task,
@@ -295,7 +297,13 @@ def _card(
         "classes": list(dataset.classes),
         "scored_classes": list(dataset.scored_classes),
         "features": list(dataset.features),
-        "non_causal_features": [name for name in manifest.non_causal_features if name in used],
+        "non_causal_features": non_causal,
+        "template": candidate.model.template,
+        "non_causal": non_causal_parts(
+            filtered=manifest.options.filter_hz is not None,
+            features=non_causal,
+            template=candidate.model.template,
+        ),
         "uv_per_unit": manifest.uv_per_unit,
         "samples_before": manifest.samples_before,
         "preprocessing": manifest.options.to_dict(),
@@ -307,6 +315,7 @@ def _card(
             "shared_patients": [list(records) for records in manifest.shared_patients],
         },
         "split": problem.split,
+        "split_hash": split_hash(dataset, problem.split),
         "training": candidate.training.to_dict(),
         "epochs": lease.max_epochs,
         "workers": lease.resources.workers,

@@ -5,20 +5,24 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import safetensors
 import safetensors.torch
 import torch
 
+from ecgmodels.data.storage.record_table import SIDES
 from ecgmodels.errors import ECGModelsError
 from ecgmodels.files import write_atomically
 from ecgmodels.models.base import ModelConfig
 from ecgmodels.models.network import ECGNetwork
 from ecgmodels.models.registry import build_model, model_config
+
+if TYPE_CHECKING:
+    from ecgmodels.data import Dataset
 
 _REQUIRED = {
     "leads": "lead names in the model's order",
@@ -33,9 +37,9 @@ def save_model(folder: Path, model: ECGNetwork, card: Mapping[str, Any]) -> None
 
     Args:
         card: JSON values. Names of `leads` and `classes`, `rate_hz` and `normalisation` must be
-            there, for the model is of no use without them; preprocessing, features, dataset hash,
-            split, metrics and seed should be. `config`, `samples`, `versions` and the weights'
-            checksum are added.
+            there, for the model is of no use without them; preprocessing, features, hashes of the
+            dataset and its split, metrics and seed should be. The family (`model`), `config`,
+            `samples`, `versions` and the weights' checksum are added.
 
     Raises:
         ECGModelsError: the card lacks an entry, contradicts the model, or is not JSON.
@@ -47,6 +51,7 @@ def save_model(folder: Path, model: ECGNetwork, card: Mapping[str, Any]) -> None
     weights = safetensors.torch.save(state)
     full = {
         **card,
+        "model": model.config.model,
         "config": model.config.to_dict(),
         "samples": model.config.samples,
         "versions": _versions(),
@@ -95,6 +100,34 @@ def load_model(folder: Path) -> tuple[ECGNetwork, dict[str, Any]]:
     return model.eval(), card
 
 
+def split_hash(dataset: Dataset, split: str) -> str:
+    """Return the SHA-256 (hex) of which record is on which side of a split.
+
+    It is of the canonical JSON of {"train": [...], "validation": [...], "test": [...]}, the
+    records' ids in order: datasets prepared differently from the same division share it.
+    """
+    records = dataset.records
+    side = records.side(split)
+    sides = {
+        name: sorted(records.ids[side == number].tolist()) for number, name in enumerate(SIDES)
+    }
+    canonical = json.dumps(sides, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def non_causal_parts(*, filtered: bool, features: Sequence[str], template: bool) -> list[str]:
+    """Return, in words, what a model's inputs need of the future: none of it is there live.
+
+    Args:
+        filtered: whether recordings were band-passed.
+        features: those of the model's that need what comes later.
+        template: whether the model sees the recording's median beat.
+    """
+    parts = ["filter: it runs forwards and backwards over the whole recording"] if filtered else []
+    parts += [f"feature {name}: it needs later beats" for name in features]
+    return parts + (["template: a median over the whole recording"] if template else [])
+
+
 def _require_complete(card: Mapping[str, Any], config: ModelConfig, path: Path) -> None:
     for key, meaning in _REQUIRED.items():
         if key not in card:
@@ -112,7 +145,8 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise ECGModelsError(
-            f"{path} cannot be read: {error.strerror}", hint="name a folder that save_model wrote"
+            f"{path} cannot be read: {error.strerror}",
+            hint="name a folder that `ecgsearch retrain` or save_model wrote",
         ) from error
 
 

@@ -88,9 +88,8 @@ def _latency(options: argparse.Namespace) -> int:
 
 
 def _repeats(text: str) -> int:
-    value = int(text)
-    if value < LEAST_REPEATS:
+    if not text.isdecimal() or int(text) < LEAST_REPEATS:
         raise argparse.ArgumentTypeError(
             f"expected a number of at least {LEAST_REPEATS}, got {text}"
         )
-    return value
+    return int(text)
