@@ -101,7 +101,8 @@ class ECGProblem:
             rank=context.rank,
             world_size=context.world_size,
             device=context.device,
-            threads=context.threads,
+            threads="measure",
+            threads_limit=context.threads,
         )
 
     @cached_property

@@ -9,6 +9,7 @@ the training loop itself, which is what makes Ray Train give its resources back.
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import secrets
 import threading
@@ -128,7 +129,19 @@ def _remove_groups(memory_bytes: int) -> None:
 
 
 def _train_loop(config: Mapping[str, Any]) -> None:
-    """Run on every rank: learn, report on rank 0, follow the verdict together."""
+    """Run on every rank: learn, then let go of the models.
+
+    A model that is trained data-parallel holds the process group, whose gloo threads abort the
+    interpreter if they outlive it; and models lie in reference cycles.
+    """
+    try:
+        _learn_together(config)
+    finally:
+        gc.collect()
+
+
+def _learn_together(config: Mapping[str, Any]) -> None:
+    """Learn, report on rank 0, follow the verdict together."""
     lease: Lease = config["lease"]
     checkpoint: Checkpoint | None = config["checkpoint"]
     context = ray.train.get_context()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from typing import Literal
 
 import numpy as np
@@ -11,6 +11,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from ecgmodels.inference.folding import folded
+from ecgmodels.inference.trimming import by_length, trimmed_batches
 from ecgmodels.loading.batches import DeviceSegments, Normalisation, Segments, to_device
 from ecgmodels.metrics.scoring import RecordScores, score_records
 from ecgmodels.models.network import ECGNetwork
@@ -43,6 +45,7 @@ def predict(
         names=feature_names,
         wanted=model.config.features,
         device=next(model.parameters()).device,
+        template=model.config.template,
     )
     if multi_label is None:
         multi_label = data.multi_label
@@ -88,14 +91,18 @@ def predict_slice(
     batch_size: int = _BATCH,
 ) -> Tensor:
     """Return probabilities float32 [segment, class] of a part of `data`, on its device."""
-    model.eval()
-    indices = torch.arange(len(data))[part].split(batch_size)
-    probabilities = [torch.empty(0, model.config.classes, device=data.device)]
-    with autocast(data.device):
-        for batch in data.batches(indices):
-            logits = model(*batch.inputs).float()
-            probabilities.append(logits.sigmoid() if multi_label else logits.softmax(dim=1))
-    return torch.cat(probabilities)
+    # Folded, a CPU is up to twice as fast; on a GPU that was never measured.
+    network = folded(model) if data.device.type == "cpu" else model.eval()
+    wanted = torch.arange(len(data))[part]
+    order = by_length(data, wanted)
+    places = order.to(data.device).split(batch_size)
+    probabilities = torch.empty(len(wanted), model.config.classes, device=data.device)
+    batches = trimmed_batches(data, wanted[order].split(batch_size))
+    with autocast(data.device), closing(batches):
+        for place, batch in zip(places, batches, strict=False):
+            logits = network(*batch.inputs).float()
+            probabilities[place] = logits.sigmoid() if multi_label else logits.softmax(dim=1)
+    return probabilities
 
 
 def autocast(device: torch.device) -> AbstractContextManager[object]:

@@ -69,9 +69,8 @@ class Batch(NamedTuple):
     """float32 [batch, lead, time], normalised; exactly 0, the lead's mean, beyond what is valid"""
     signal_mask: Tensor | None
     """bool [batch, time], True where the signal is the recording's; None where all of it is, for
-    every segment of the split. Networks keep to it, and so does augmentation: what a time shift
-    moves in from beyond a segment's end is the lead's mean, and what it or noise puts there is set
-    to 0 again."""
+    every segment of the split. Networks keep to it, and so does augmentation: a time shift holds
+    the recording's own edge, and what it or noise puts beyond the end is set to 0 again."""
     features: Tensor
     """float32 [batch, feature], normalised, 0 where unknown"""
     feature_mask: Tensor

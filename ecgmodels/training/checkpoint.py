@@ -26,6 +26,9 @@ class PastEpoch:
     metrics: dict[str, float]
     seconds: float
     """Training and validation."""
+    final: bool = False
+    """Whether training ended with it: the schedule's last, or the one that early stop waited for
+    in vain."""
 
 
 def read_history(checkpoint: Path) -> list[PastEpoch]:
@@ -38,14 +41,16 @@ def read_history(checkpoint: Path) -> list[PastEpoch]:
 
 
 def read_model(checkpoint: Path) -> ECGNetwork:
-    """Return the model as it was validated at `checkpoint`, on the CPU, ready for prediction.
+    """Return the model that `checkpoint` keeps, on the CPU, ready for prediction.
+
+    It is the one that its epoch validated; with early stop, the one of the best epoch so far.
 
     Raises:
         TrainingError: the file is missing or no checkpoint.
     """
     state = read_checkpoint(checkpoint)
     model = build_model(model_config(state["model_config"]))
-    model.load_state_dict(state["ema"] or state["model"])
+    model.load_state_dict(state.get("best") or state["ema"] or state["model"])
     return model.eval()
 
 

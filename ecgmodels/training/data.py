@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from ecgmodels.errors import ConfigError
 from ecgmodels.loading.batches import Normalisation, Segments
+from ecgmodels.metrics.challenges import Challenge
+from ecgmodels.metrics.classification import metrics_of
 from ecgmodels.metrics.scoring import Score, record_labels
 from ecgmodels.models.base import ModelConfig
 
@@ -27,6 +30,12 @@ class _Dataset(Protocol):
     def multi_label(self) -> bool: ...
     @property
     def score(self) -> Score: ...
+    @property
+    def rate_hz(self) -> float: ...
+    @property
+    def aligned(self) -> bool: ...
+    @property
+    def challenge(self) -> Challenge | None: ...
     def development(self, split: str = ...) -> tuple[Segments, Segments]: ...
     def normalisation(self, split: str) -> Normalisation: ...
 
@@ -38,6 +47,8 @@ class TrainingData:
     train: Segments
     validation: Segments
     normalisation: Normalisation
+    rate_hz: float
+    """Sampling rate of the segments."""
     classes: tuple[str, ...]
     scored_classes: tuple[str, ...]
     features: tuple[str, ...] = ()
@@ -47,6 +58,10 @@ class TrainingData:
     score: Score = "segment"
     """What metrics count: segments, or records, by the mean or maximum of their segments'
     probabilities (see `ecgmodels.metrics.scoring`)."""
+    aligned: bool = False
+    """Whether segments are windows around beats, all with the beat at the same sample."""
+    challenge: Challenge | None = None
+    """The challenge whose score is a metric, too (see `ecgmodels.metrics.challenges`)."""
 
     @classmethod
     def of(cls, dataset: _Dataset, split: str = "fixed") -> TrainingData:
@@ -56,11 +71,29 @@ class TrainingData:
             train=train,
             validation=validation,
             normalisation=dataset.normalisation(split),
+            rate_hz=dataset.rate_hz,
             classes=tuple(dataset.classes),
             scored_classes=tuple(dataset.scored_classes),
             features=tuple(dataset.features),
             multi_label=dataset.multi_label,
             score=dataset.score,
+            aligned=dataset.aligned,
+            challenge=dataset.challenge,
+        )
+
+    @property
+    def metric_names(self) -> frozenset[str]:
+        """Return what an epoch measures and can be better or worse in."""
+        classes = len(self.classes)
+        label = np.zeros((1, classes) if self.multi_label else 1, np.int64)
+        probabilities = np.full((1, classes), 1 / classes)
+        metrics = self.metrics(label, probabilities)
+        return frozenset((*metrics, "validation_loss", "train_loss"))
+
+    def metrics(self, label: npt.NDArray[Any], probabilities: npt.NDArray[Any]) -> dict[str, float]:
+        """Return `metrics_of` what is counted, segments or records, under these data's classes."""
+        return metrics_of(
+            label, probabilities, self.classes, self.scored_classes, challenge=self.challenge
         )
 
     def require_fit(self, config: ModelConfig) -> None:
@@ -68,7 +101,7 @@ class TrainingData:
 
         Raises:
             ConfigError: leads, samples or classes differ, a part is empty or not labelled as
-                `multi_label` and `score` say.
+                `multi_label` and `score` say, or a template is wanted of what has none.
         """
         for part, segments in (("train", self.train), ("validation", self.validation)):
             if len(segments.label) == 0:
@@ -89,7 +122,13 @@ class TrainingData:
                 hint=f"set classes to {len(self.classes)}",
             )
 
-    def _require_labels(self, part: str, label: np.ndarray[Any, Any]) -> None:
+        if config.template and not self.aligned:
+            raise ConfigError(
+                "template needs aligned segments: a median beat is one of windows around beats",
+                hint="leave out template, or prepare the data with segments = 'beats'",
+            )
+
+    def _require_labels(self, part: str, label: npt.NDArray[Any]) -> None:
         expected = (len(label), len(self.classes)) if self.multi_label else (len(label),)
         if label.shape != expected:
             raise ConfigError(

@@ -5,7 +5,7 @@ The caller starts the default process group (`torch.distributed.init_process_gro
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -58,6 +58,22 @@ class Ranks:
         parts = [torch.empty_like(padded) for _ in shares]
         dist.all_gather(parts, padded)
         return torch.cat([part[:share] for part, share in zip(parts, shares, strict=True)])
+
+    def of_first(self, values: Sequence[float], device: torch.device) -> list[float]:
+        """Return rank 0's `values` on every rank."""
+        if self.world_size == 1:
+            return list(values)
+        shared = torch.tensor(values, dtype=torch.float64, device=device)
+        dist.broadcast(shared, src=0)
+        return shared.tolist()
+
+    def least(self, value: int, device: torch.device) -> int:
+        """Return the smallest `value` of all ranks."""
+        if self.world_size == 1:
+            return value
+        found = torch.tensor([value], dtype=torch.int64, device=device)
+        dist.all_reduce(found, op=dist.ReduceOp.MIN)
+        return int(found)
 
     def any(self, value: bool, device: torch.device) -> bool:
         """Return whether `value` holds on some rank."""

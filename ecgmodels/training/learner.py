@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from ecgmodels.errors import TrainingError
 from ecgmodels.inference.prediction import autocast, predict_slice
+from ecgmodels.inference.trimming import trimmed_batches
 from ecgmodels.loading.batches import Batch, DeviceSegments
 from ecgmodels.loading.paging import Window
 from ecgmodels.loading.sampling import epoch_batches, noise_seed, steps_per_epoch
-from ecgmodels.metrics.classification import metrics_of
-from ecgmodels.metrics.scoring import Score, scored
+from ecgmodels.metrics.scoring import scored
 from ecgmodels.models.base import ModelConfig
 from ecgmodels.models.network import ECGNetwork
 from ecgmodels.models.registry import build_model
-from ecgmodels.training.augmentation import augment
+from ecgmodels.training.augmentation import Augmentation
 from ecgmodels.training.config import TrainingConfig
+from ecgmodels.training.data import TrainingData
 from ecgmodels.training.distributed import Ranks
 from ecgmodels.training.losses import cross_entropy, loss_for
 from ecgmodels.training.optimisation import MovingAverage, adamw, learning_rate
@@ -39,6 +40,7 @@ class Learner:
         config: TrainingConfig,
         train: DeviceSegments,
         *,
+        rate_hz: float,
         seed: int,
         ranks: Ranks,
         device: torch.device,
@@ -47,6 +49,7 @@ class Learner:
         """Begin anew.
 
         Args:
+            rate_hz: sampling rate of the segments.
             window: the order of reading for data larger than memory, the same on every rank. It
                 goes with `state()`, as going on with another one would be another training.
         """
@@ -62,6 +65,7 @@ class Learner:
         self.optimizer = adamw(self.model, config)
         self.average = MovingAverage(self.model, config.ema_decay) if config.ema_decay else None
         self.loss = loss_for(config, train.label, model_config.classes)
+        self.augmentation = Augmentation(config=config, scale=train.scale, rate_hz=rate_hz)
         self._network = ranks.wrap(self.model, device)
 
     @property
@@ -75,17 +79,7 @@ class Learner:
         Raises:
             TrainingError: a loss is not finite.
         """
-        config = self.config
-        indices = epoch_batches(
-            len(self.train),
-            config.batch_size,
-            config.segments_per_epoch,
-            seed=self.seed,
-            epoch=epoch,
-            rank=self.ranks.rank,
-            world_size=self.ranks.world_size,
-            window=self.window,
-        )
+        indices = self._indices(epoch)
         steps = len(indices)
         # Every rank reads its part of each window.
         read_ahead = self.window.segments // self.ranks.world_size if self.window else 0
@@ -93,9 +87,7 @@ class Learner:
         self._network.train()
         with (
             _seeded(noise_seed(self.seed, epoch, self.ranks.rank), self.device),
-            closing(
-                self.train.batches(torch.from_numpy(indices), read_ahead=read_ahead)
-            ) as batches,
+            closing(trimmed_batches(self.train, indices, read_ahead=read_ahead)) as batches,
         ):
             for step, batch in enumerate(batches):
                 losses[step] = self._step(batch, (epoch - 1) * steps + step)
@@ -107,22 +99,42 @@ class Learner:
             "learning_rate": self.optimizer.param_groups[0]["lr"],
         }
 
+    def rehearsal(self) -> Callable[[], object]:
+        """Return a training step on the first batch, to be timed; each call changes the model."""
+        first = self._indices(1)[:1]
+        self._network.train()
+
+        def step() -> None:
+            with (
+                _seeded(self.seed, self.device),
+                closing(trimmed_batches(self.train, first)) as batches,
+            ):
+                for batch in batches:
+                    self._step(batch, 0)
+
+        return step
+
+    def _indices(self, epoch: int) -> Tensor:
+        """Return which segments make this rank's part of each batch: int64 [step, segment]."""
+        indices = epoch_batches(
+            len(self.train),
+            self.config.batch_size,
+            self.config.segments_per_epoch,
+            seed=self.seed,
+            epoch=epoch,
+            rank=self.ranks.rank,
+            world_size=self.ranks.world_size,
+            window=self.window,
+        )
+        return torch.from_numpy(indices)
+
     def _step(self, batch: Batch, step: int) -> Tensor:
         config = self.config
         steps = steps_per_epoch(len(self.train), config.batch_size, config.segments_per_epoch)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(config, step, steps)
-        signal = augment(
-            batch.signal,
-            amplitude_scale=config.amplitude_scale,
-            noise_uv=config.noise_uv,
-            time_shift=config.time_shift,
-            scale=self.train.scale,
-        )
-        if batch.signal_mask is not None:
-            signal = signal.masked_fill(~batch.signal_mask[:, None], 0)
         with autocast(self.device):
-            logits = self._network(*batch._replace(signal=signal).inputs)
+            logits = self._network(*self.augmentation(batch).inputs)
         loss = self.loss(logits.float(), batch.label)
         self.optimizer.zero_grad()
         loss.backward()
@@ -148,47 +160,38 @@ class Learner:
     def _average_statistics(self) -> None:
         """Make batch norm's running statistics equal on all ranks, as the weights are."""
         models = [self.model, self.average.model] if self.average else [self.model]
-        norms = [m for model in models for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
+        norms = [m for model in models for m in model.modules() if isinstance(m, _BatchNorm)]
         for norm in norms:
-            assert norm.running_mean is not None
-            assert norm.running_var is not None
-            self.ranks.average_((norm.running_mean, norm.running_var))
+            if norm.running_mean is not None and norm.running_var is not None:
+                self.ranks.average_((norm.running_mean, norm.running_var))
 
-    def validate(
-        self,
-        data: DeviceSegments,
-        classes: tuple[str, ...],
-        scored_classes: tuple[str, ...],
-        *,
-        record: npt.NDArray[np.int32],
-        score: Score,
-    ) -> dict[str, float]:
-        """Return `metrics_of` the part and validation_loss, the same on every rank.
+    def validate(self, part: DeviceSegments, data: TrainingData) -> dict[str, float]:
+        """Return the metrics of `data.validation` and validation_loss, the same on every rank.
+
+        validation_loss is a mean over segments, whatever the metrics count.
 
         Args:
-            record: int [segment], of `data`.
-            score: what the metrics count: segments, or records by the mean or maximum of their
-                segments' probabilities. validation_loss is always a mean over segments.
+            part: `data.validation` on the device.
 
         Raises:
             TrainingError: the model's outputs are not finite.
             ConfigError: records are scored whose segments differ in their labels.
         """
-        part = predict_slice(
+        own = predict_slice(
             self.validated_model,
-            data,
-            self.ranks.share(len(data)),
-            multi_label=data.multi_label,
+            part,
+            self.ranks.share(len(part)),
+            multi_label=part.multi_label,
         )
-        probabilities = self.ranks.gather(part, len(data)).cpu().numpy()
+        probabilities = self.ranks.gather(own, len(part)).cpu().numpy()
         if not np.isfinite(probabilities).all():
             raise TrainingError(
                 "non-finite outputs on the validation segments",
                 hint="lower learning_rate, lengthen warmup_epochs or set gradient_clip",
             )
-        labels = data.label.cpu().numpy()
-        counted = scored(labels, probabilities, record, score)
-        metrics = metrics_of(*counted, classes, scored_classes)
+        labels = part.label.cpu().numpy()
+        record = np.asarray(data.validation.record)
+        metrics = data.metrics(*scored(labels, probabilities, record, data.score))
         metrics["validation_loss"] = cross_entropy(labels, probabilities)
         return metrics
 

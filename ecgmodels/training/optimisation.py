@@ -11,6 +11,11 @@ from torch import Tensor
 from ecgmodels.models.network import ECGNetwork
 from ecgmodels.training.config import ClassWeighting, TrainingConfig
 
+EFFECTIVE_BETA = 0.9999
+"""Of "effective" class weights: n segments count as (1 - b^n) / (1 - b) (Cui et al. 2019, whose
+largest b this is). So up to some thousand they count as "balanced" has it, and beyond 10,000 of a
+class more of them add nothing new."""
+
 
 def adamw(model: ECGNetwork, config: TrainingConfig) -> torch.optim.AdamW:
     """Return AdamW (Loshchilov & Hutter 2019) that spares norms, biases and tokens its decay."""
@@ -39,32 +44,46 @@ def learning_rate(config: TrainingConfig, step: int, steps_per_epoch: int) -> fl
 
 
 def class_weights(label: Tensor, classes: int, weighting: ClassWeighting) -> Tensor | None:
-    """Return float32 [class] whose mean over the segments is 1 (absent classes: 0), or None."""
+    """Return float32 [class] whose mean over the segments is 1 (absent classes: 0), or None.
+
+    Args:
+        label: int64 [segment].
+    """
     if weighting == "none":
         return None
-    count = torch.bincount(label, minlength=classes).float()
-    weight = 1 / (count.sqrt() if weighting == "sqrt" else count)
+    count = torch.bincount(label, minlength=classes).double()
+    weight = 1 / _counted(count, weighting)
     weight[count == 0] = 0
-    return weight * count.sum() / (weight * count).sum()
+    return (weight * count.sum() / (weight * count).sum()).float()
 
 
 def positive_weights(label: Tensor, weighting: ClassWeighting) -> Tensor | None:
     """Return float32 [class], the weight of multi-label segments that have a class, or None.
 
     With n segments that have it and m that do not: m / n when "balanced", so that both weigh alike,
-    and its root when "sqrt"; 1 for a class that no segment has, or every one.
+    its root when "sqrt", and the ratio of effective numbers when "effective"; 1 for a class that
+    no segment has, or every one.
 
     Args:
         label: uint8 [segment, class].
     """
     if weighting == "none":
         return None
-    having = label.sum(dim=0, dtype=torch.int64).float()
-    weight = (len(label) - having) / having
+    having = label.sum(dim=0, dtype=torch.int64).double()
+    lacking = len(label) - having
+    weight = _counted(lacking, weighting) / _counted(having, weighting)
+    weight[(having == 0) | (lacking == 0)] = 1
+    return weight.float()
+
+
+def _counted(count: Tensor, weighting: ClassWeighting) -> Tensor:
+    """Return what so many segments count as; a class weighs its inverse."""
     if weighting == "sqrt":
-        weight = weight.sqrt()
-    weight[(having == 0) | (having == len(label))] = 1
-    return weight
+        return count.sqrt()
+    if weighting == "effective":
+        # (1 - b^n) / (1 - b), without the loss of digits where b^n is near 1.
+        return -torch.expm1(count * math.log(EFFECTIVE_BETA)) / (1 - EFFECTIVE_BETA)
+    return count
 
 
 class MovingAverage:
