@@ -9,11 +9,13 @@ FOLDER/trial.ckpt to the third, then tries to go on where only rank 0 has a chec
 from __future__ import annotations
 
 import functools
+import gc
 import hashlib
 import json
 import sys
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -44,6 +46,15 @@ def main(folder: Path, rank: int, world_size: int) -> None:
         world_size=world_size,
         timeout=timedelta(seconds=60),
     )
+    outcome = train(folder, rank, world_size)
+    # What gloo's threads still hold must be gone before the interpreter is, or they abort it: so
+    # models, which hold the process group, end before it does.
+    gc.collect()
+    dist.destroy_process_group()
+    print(json.dumps(outcome))
+
+
+def train(folder: Path, rank: int, world_size: int) -> dict[str, Any]:
     start = functools.partial(
         fit,
         MODEL,
@@ -78,8 +89,7 @@ def main(folder: Path, rank: int, world_size: int) -> None:
         refusal = str(error)
     ranks, device = Ranks(rank=rank, world_size=world_size), torch.device("cpu")
     some, none = ranks.any(rank == 1, device), ranks.any(False, device)
-    dist.destroy_process_group()
-    print(json.dumps({"epochs": epochs, "refusal": refusal, "any": [some, none]}))
+    return {"epochs": epochs, "refusal": refusal, "any": [some, none]}
 
 
 def digest(model: ECGNetwork) -> str:

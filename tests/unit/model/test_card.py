@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -7,6 +8,14 @@ import pytest
 import torch
 
 from ecgmodels import ECGModelsError, EfficientECG, EfficientECGConfig, load_model, save_model
+from ecgmodels.data import (
+    Dataset,
+    PrepareOptions,
+    open_dataset,
+    prepare,
+    write_synthetic_recordings,
+)
+from ecgmodels.export.card import non_causal_parts, split_hash
 
 CARD = {
     "leads": ["MLII", "V1"],
@@ -41,6 +50,7 @@ def test_a_saved_model_predicts_the_same_when_loaded(model: EfficientECG, tmp_pa
     assert torch.equal(loaded(*inputs), model(*inputs))
     assert {key: card[key] for key in CARD} == CARD
     assert card["config"] == model.config.to_dict()
+    assert card["model"] == "efficientecg"
     assert card["samples"] == 64
     assert card["versions"]["torch"] == str(torch.__version__)
 
@@ -88,3 +98,33 @@ def test_a_card_without_what_prediction_needs_is_not_written(
     with pytest.raises(ECGModelsError, match=message):
         save_model(tmp_path, model, card)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    folder = tmp_path_factory.mktemp("split")
+    write_synthetic_recordings(folder / "recordings", records=10, seconds_per_record=30.0)
+    options = PrepareOptions(folds=2)
+    prepare("synthetic", folder / "recordings", folder / "data", options, processes=1)
+    return open_dataset(folder / "data")
+
+
+def test_a_splits_hash_is_of_the_records_on_each_side(dataset: Dataset) -> None:
+    train, validation = dataset.development("fold-0")
+    sides = {
+        "test": sorted({str(name) for name in dataset.test().record_id}),
+        "train": sorted({str(name) for name in train.record_id}),
+        "validation": sorted({str(name) for name in validation.record_id}),
+    }
+    canonical = json.dumps(sides, separators=(",", ":")).encode()
+    assert split_hash(dataset, "fold-0") == hashlib.sha256(canonical).hexdigest()
+
+
+def test_each_split_has_a_hash_of_its_own(dataset: Dataset) -> None:
+    assert len({split_hash(dataset, split) for split in dataset.splits}) == 3
+
+
+def test_what_is_not_causal_is_told_in_words() -> None:
+    assert non_causal_parts(filtered=False, features=(), template=False) == []
+    parts = non_causal_parts(filtered=True, features=["rr_next_s"], template=True)
+    assert [part.partition(":")[0] for part in parts] == ["filter", "feature rr_next_s", "template"]
