@@ -9,6 +9,7 @@ class ECGModelsError(Exception):
     def __init__(self, message: str, *, hint: str) -> None:
         super().__init__(_in_one_line(message))
         self.hint = _in_one_line(hint)
+        self.add_note(f"fix: {self.hint}")  # for those who see a traceback
 
     def __reduce__(self) -> tuple[object, ...]:
         # Errors travel between processes; the default would lose the keyword argument.

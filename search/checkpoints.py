@@ -110,4 +110,5 @@ def _row(result: EpochResult) -> Mapping[str, object]:
         "metrics": dict(result.metrics),
         "seconds": result.seconds,
         "final": result.final,
+        "kept": result.kept,
     }

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from cluster.resources import Resources
-from ecgmodels import cost
+from ecgmodels import TrainingConfig, cost
 from ecgmodels.configs import nearest_hint
 from ecgmodels.data import Dataset, open_dataset
 from search.errors import StudyError
@@ -114,35 +114,40 @@ class ECGProblem:
 
 
 def require_measured(study_file: StudyFile, dataset: Dataset) -> None:
-    """Check that training on the dataset measures each objective.
+    """Check that training on the dataset measures each objective, and what early stop looks at.
 
     Raises:
-        StudyError: an objective is of the other kind of labels, of a class that is not there, or
-            the score of a challenge that the dataset is not of.
+        StudyError: a metric is of the other kind of labels, of a class that is not there, or the
+            score of a challenge that the dataset is not of.
     """
+    for table in study_file.objectives:
+        _require_measured("objectives", table.metric, dataset)
+    training = TrainingConfig.from_dict({**study_file.training, "epochs": study_file.budget.epochs})
+    if training.early_stop_epochs is not None:
+        _require_measured("training.early_stop_metric", training.early_stop_metric, dataset)
+
+
+def _require_measured(key: str, metric: str, dataset: Dataset) -> None:
     others = ONE_CLASS_ONLY if dataset.multi_label else SEVERAL_CLASSES_ONLY
     kind = "several classes" if dataset.multi_label else "one class"
-    for table in study_file.objectives:
-        metric = table.metric
-        if metric.startswith(others):
-            raise StudyError(
-                f"objectives: '{metric}' is not measured on {dataset.location}, whose segments "
-                f"have {kind}",
-                hint="mean_f1, macro_f1, micro_f1 and macro_auc are measured on every dataset",
-            )
-        if metric == "challenge_score" and dataset.challenge is None:
-            raise StudyError(
-                f"objectives: 'challenge_score' is not measured on {dataset.location}, which is "
-                "not scored as a PhysioNet/CinC Challenge was",
-                hint="prepare cinc2017, or cinc2020 with any of its tasks, with all classes and "
-                "score mean or max; or take mean_f1",
-            )
-        prefix = next((prefix for prefix in CLASS_METRICS if metric.startswith(prefix)), None)
-        if prefix is not None and metric.removeprefix(prefix) not in dataset.classes:
-            raise StudyError(
-                f"objectives: '{metric}' names no class of {dataset.location}",
-                hint=nearest_hint(metric, [prefix + name for name in dataset.classes]),
-            )
+    if metric.startswith(others):
+        raise StudyError(
+            f"{key}: '{metric}' is not measured on {dataset.location}, whose segments have {kind}",
+            hint="mean_f1, macro_f1, micro_f1 and macro_auc are measured on every dataset",
+        )
+    if metric == "challenge_score" and dataset.challenge is None:
+        raise StudyError(
+            f"{key}: 'challenge_score' is not measured on {dataset.location}, which is "
+            "not scored as a PhysioNet/CinC Challenge was",
+            hint="prepare cinc2017, or cinc2020 with any of its tasks, with all classes and "
+            "score mean or max; or take mean_f1",
+        )
+    prefix = next((prefix for prefix in CLASS_METRICS if metric.startswith(prefix)), None)
+    if prefix is not None and metric.removeprefix(prefix) not in dataset.classes:
+        raise StudyError(
+            f"{key}: '{metric}' names no class of {dataset.location}",
+            hint=nearest_hint(metric, [prefix + name for name in dataset.classes]),
+        )
 
 
 def data_shape(dataset: Dataset) -> DataShape:

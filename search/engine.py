@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from cluster.resources import Resources
@@ -78,8 +78,8 @@ class _Trial:
     phase: Phase
     epochs: int = 0
     losses: int = 0
-    last_point: Point = ()
-    """At its last epoch."""
+    points: list[Point] = field(default_factory=list)
+    """After each epoch: where its model to keep stands, which may be an earlier epoch's."""
 
     @property
     def is_comparable(self) -> bool:
@@ -213,8 +213,10 @@ class Engine:
         if epoch.number <= trial.epochs:
             return  # trained again after a lost checkpoint: the first result stands
         point = self._point(number, epoch.metrics)
+        if epoch.kept is not None:
+            point = trial.points[epoch.kept - 1]
         trial.epochs = epoch.number
-        trial.last_point = point
+        trial.points.append(point)
         if (rung := self._rungs.get(epoch.number)) is not None:
             rung.add(number, point)
 
@@ -247,7 +249,7 @@ class Engine:
             for number, trial in self._trials.items()
             if trial.phase is Phase.PAUSED and trial.epochs in self._rungs
         }
-        last_points = {n: t.last_point for n, t in self._trials.items() if t.is_comparable}
+        last_points = {n: t.points[-1] for n, t in self._trials.items() if t.is_comparable}
         spared = self._halving.spared(paused, last_points) if paused else []
         for number in spared:
             self._rungs[self._trials[number].epochs].leave(number)

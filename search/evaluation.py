@@ -8,12 +8,19 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from ecgmodels import ECGNetwork, confusion_matrix, predict
 from ecgmodels.data import Dataset, Normalisation, Segments
+from ecgmodels.export.onnx import example_inputs
+from ecgmodels.inference.folding import folded
 from ecgmodels.metrics.challenges import Challenge
 from ecgmodels.metrics.classification import metrics_of
 from ecgmodels.metrics.scoring import Score, scored
+from ecgmodels.training.threads import fastest, step_seconds
+
+_BATCH = 128
+"""Segments that are answered to find out how many threads are fastest."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,6 +149,20 @@ def evaluate(
         score=dataset.score,
         challenge=dataset.challenge,
     )
+
+
+def evaluation_threads(model: ECGNetwork, limit: int) -> int:
+    """Measure how many CPU threads, up to `limit`, answer a batch of segments fastest.
+
+    More threads than there are free cores wait for each other: where others compute too, an
+    evaluation on all cores takes not a part of the time but many times as long.
+    """
+    if limit == 1:
+        return 1
+    network = folded(model)
+    inputs = example_inputs(model.config, _BATCH, torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        return fastest(step_seconds(lambda: network(*inputs), limit))
 
 
 def evaluation_of(

@@ -11,10 +11,11 @@ from search.study import Study
 
 
 def front_records(study: Study) -> list[CandidateRecord]:
-    """Return the non-dominated candidates by their last epoch's results, smallest first.
+    """Return the non-dominated candidates by the results of the models they keep, smallest first.
 
-    A candidate that was stopped early counts with what it reached: that model exists. How long it
-    trained is in its record and belongs beside its result.
+    A candidate that was stopped early counts with what it reached: that model exists. (Training
+    that stops by itself keeps its best epoch's, and counts with that.) How long it trained is in
+    its record and belongs beside its result.
     """
     measured = [
         record

@@ -111,7 +111,23 @@ def epoch_result(epoch: Epoch) -> EpochResult:
         metrics={name: float(value) for name, value in epoch.metrics.items()},
         seconds=float(epoch.seconds),
         final=bool(getattr(epoch, "final", False)),
+        kept=_kept(epoch),
     )
+
+
+def _kept(epoch: Epoch) -> int | None:
+    """Return the number of the earlier epoch whose model is to be kept, if it says one.
+
+    Raises:
+        StudyError: there is no such epoch.
+    """
+    kept = int(getattr(epoch, "kept", epoch.number))
+    if not 1 <= kept <= epoch.number:
+        raise StudyError(
+            f"epoch {epoch.number} keeps the model of epoch {kept}",
+            hint="let `kept` be the number of this epoch, or of one before it",
+        )
+    return None if kept == epoch.number else kept
 
 
 def ended_early(lease: Lease) -> StudyError:

@@ -38,7 +38,8 @@ class Epoch(Protocol):
     """One epoch of learning, as `Problem.learn` yields it; `number` counts from 1.
 
     With an attribute `final` that is true, learning ended here of its own accord: the candidate is
-    done, short of its full length.
+    done, short of its full length. With an attribute `kept`, the number of an epoch up to this one,
+    what `save` writes is for use as that epoch left it: the candidate counts with its metrics.
     """
 
     @property

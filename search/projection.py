@@ -104,7 +104,7 @@ def _shown(study: Study, record: CandidateRecord, epoch: int) -> _Shown:
     if record.phase is Phase.FAILED:
         return TrialState.FAIL, None, {}
     if record.epochs >= epoch or record.ended:
-        metrics = record.curve[min(epoch, record.epochs) - 1].metrics
+        metrics = record.metrics_after(epoch)
         vector = objective_vector(study.objectives, metrics, record.costs)
         return TrialState.COMPLETE, list(vector), {"duplicate": 0.0}
     if record.phase in (Phase.QUEUED, Phase.RUNNING):

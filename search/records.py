@@ -34,6 +34,8 @@ class EpochResult:
     seconds: float
     final: bool = False
     """Learning ended here of its own accord (it was stopping early, say)."""
+    kept: int | None = None
+    """Number of the earlier epoch whose model is the one to keep so far; None: this one's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,8 +77,13 @@ class CandidateRecord:
 
     @property
     def metrics(self) -> Mapping[str, float]:
-        """The last epoch's metrics; empty before the first."""
-        return self.curve[-1].metrics if self.curve else {}
+        """The metrics that it counts with now; empty before the first epoch."""
+        return self.metrics_after(self.epochs) if self.curve else {}
+
+    def metrics_after(self, epoch: int) -> Mapping[str, float]:
+        """Return those of the model to keep after `epoch`, or after the last if it has fewer."""
+        last = self.curve[min(epoch, self.epochs) - 1]
+        return self.curve[(last.kept or last.number) - 1].metrics
 
     @property
     def seconds(self) -> float:

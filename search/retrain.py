@@ -21,17 +21,18 @@ from cluster.resources import Resources
 from ecgmodels import TrainingConfig, read_model, save_model
 from ecgmodels.data import Dataset
 from ecgmodels.export.card import non_causal_parts, split_hash
+from ecgmodels.training.threads import allowed_cpus, torch_threads
 from search.checkpoints import CheckpointFolder
 from search.ecg_problem import ECGProblem
 from search.engine import Verdict
 from search.errors import StudyError
-from search.evaluation import Evaluation, evaluate
+from search.evaluation import Evaluation, evaluate, evaluation_threads
 from search.failures import Cause, explain
 from search.fronts import most_accurate
 from search.lease import Lease, candidate_name
 from search.problem import ProblemSpec, ReplayTrial, rebuild_candidate
 from search.progress import format_value
-from search.records import CandidateRecord
+from search.records import CandidateRecord, EpochResult
 from search.running import Interruption, problem_spec
 from search.samplers import derived_seed
 from search.study import Study
@@ -111,7 +112,8 @@ def retrain(
                 f"{lease.max_epochs} epochs on {resources}"
             )
             _train(lease, spec, folder.ray, interruption, show)
-            retrained.append(_take_home(study, record, lease, spec, show))
+            threads_limit = cpus or allowed_cpus()
+            retrained.append(_take_home(study, record, lease, spec, threads_limit, show))
         return retrained
 
 
@@ -239,32 +241,39 @@ def _take_home(
     record: CandidateRecord,
     lease: Lease,
     spec: ProblemSpec,
+    threads_limit: int,
     show: Callable[[str], None],
 ) -> Retrained:
     """Evaluate on validation, log and do the reading of the test part, write the model's folder."""
     checkpoint = CheckpointFolder(lease.checkpoints).latest()
     assert checkpoint is not None
+    last = checkpoint.history()[-1]
+    if last.kept is not None:
+        show(f"  the model is that of epoch {last.kept}, the best of {last.number}")
     problem = _ecg_problem(spec)
     dataset = problem.dataset
     model = read_model(checkpoint.state)
     normalisation = dataset.normalisation(problem.split)
     _, validation_segments = dataset.development(problem.split)
-    validation = evaluate(
-        model, dataset, validation_segments, normalisation, part=f"validation ({problem.split})"
-    )
+    threads = evaluation_threads(model, threads_limit)
+    with torch_threads(threads):
+        validation = evaluate(
+            model, dataset, validation_segments, normalisation, part=f"validation ({problem.split})"
+        )
     study.log_test_reading(
         {
             "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             "by": "retrain",
             "trial": record.number,
             "key": lease.key,
-            "epochs": lease.max_epochs,
+            "epochs": last.number,
             "seed": lease.seed,
         }
     )
-    test = evaluate(model, dataset, dataset.test(), normalisation, part="test")
+    with torch_threads(threads):
+        test = evaluate(model, dataset, dataset.test(), normalisation, part="test")
     folder = lease.checkpoints.parent
-    save_model(folder, model, _card(dataset, problem, record, lease, validation, test))
+    save_model(folder, model, _card(dataset, problem, record, lease, last, validation, test))
     for evaluation in (validation, test):
         show(evaluation.to_text())
     show(f"  this was reading {len(study.test_readings)} of the test part in this study")
@@ -277,6 +286,7 @@ def _card(
     problem: ECGProblem,
     record: CandidateRecord,
     lease: Lease,
+    last: EpochResult,
     validation: Evaluation,
     test: Evaluation,
 ) -> dict[str, Any]:
@@ -317,7 +327,8 @@ def _card(
         "split": problem.split,
         "split_hash": split_hash(dataset, problem.split),
         "training": candidate.training.to_dict(),
-        "epochs": lease.max_epochs,
+        "epochs": last.number,
+        "kept_epoch": last.kept or last.number,
         "workers": lease.resources.workers,
         "seed": lease.seed,
         "validation": validation.to_dict(),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ecgmodels.files import write_atomically
 from search.errors import StudyError
 from search.objectives import LOG10_PREFIX, Bound
 from search.space_survey import Sample, groups
@@ -62,10 +64,12 @@ def draw_figure(
     axes.set_axisbelow(True)
     _draw_points(axes, drawn)
     _draw_bounds(axes, bounds)
+    picture = io.BytesIO()
     try:
-        figure.savefig(path, dpi=_DOTS_PER_INCH)
-    except ValueError as error:  # a suffix that stands for no format
+        figure.savefig(picture, format=path.suffix.removeprefix("."), dpi=_DOTS_PER_INCH)
+    except ValueError as error:  # a suffix that stands for no format, or none at all
         raise StudyError(f"{path}: {error}", hint="name a .png, .svg or .pdf file") from error
+    write_atomically(path, picture.getvalue())
 
 
 def _draw_points(axes: Any, samples: Sequence[Sample]) -> None:

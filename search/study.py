@@ -177,7 +177,8 @@ class Study:
                 number,
                 f"{_EPOCH}{epoch.number}",
                 {"metrics": dict(epoch.metrics), "seconds": epoch.seconds}
-                | ({"final": True} if epoch.final else {}),
+                | ({"final": True} if epoch.final else {})
+                | ({"kept": epoch.kept} if epoch.kept else {}),
             )
             record = dataclasses.replace(record, curve=(*record.curve, epoch))
             self._records[number] = record
@@ -300,6 +301,7 @@ def _record(trial: FrozenTrial) -> CandidateRecord:
             metrics=attrs[f"{_EPOCH}{number}"]["metrics"],
             seconds=attrs[f"{_EPOCH}{number}"]["seconds"],
             final=attrs[f"{_EPOCH}{number}"].get("final", False),
+            kept=attrs[f"{_EPOCH}{number}"].get("kept"),
         )
         for number in epochs
     )

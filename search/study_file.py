@@ -12,7 +12,7 @@ import difflib
 import json
 import tomllib
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -137,16 +137,8 @@ class StudyFile(Table):
                 raise refusal(
                     f"objectives: '{table.metric}' is not a cost", nearest_hint(table.metric, names)
                 )
-            self._check_learned(table.metric)
-
-    def _check_learned(self, metric: str) -> None:
-        if is_exact(metric, ECG_COSTS) or metric.startswith(CLASS_METRICS):
-            return
-        if metric not in ECG_METRICS:
-            raise refusal(
-                f"objectives: there is no metric '{metric}'",
-                nearest_hint(metric, [*ECG_METRICS, *_with_logarithms(ECG_COSTS)]),
-            )
+            if not known:
+                _check_learned("objectives", table.metric, names)
 
     def _check_training(self) -> None:
         fields = typing.get_type_hints(TrainingConfig)
@@ -161,6 +153,8 @@ class StudyFile(Table):
             config = TrainingConfig.from_dict({**self.training, "epochs": self.budget.epochs})
         except ConfigError as error:
             raise refusal(f"training: {error}", error.hint) from error
+        if config.early_stop_epochs is not None:
+            _check_learned("training.early_stop_metric", config.early_stop_metric)
         wide = self.trials.wide
         for workers in (self.trials.workers, wide.workers if wide else 1):
             if config.batch_size % workers:
@@ -261,6 +255,14 @@ class StudyFile(Table):
             for key in dict.fromkeys([*now, *then])
             if now.get(key) != then.get(key) and not _changeable(key)
         ]
+
+
+def _check_learned(key: str, metric: str, others: Iterable[str] = ()) -> None:
+    """Refuse what no epoch measures; `others` are what could have been meant, too."""
+    if metric not in ECG_METRICS and not metric.startswith(CLASS_METRICS):
+        raise refusal(
+            f"{key}: there is no metric '{metric}'", nearest_hint(metric, [*ECG_METRICS, *others])
+        )
 
 
 def _with_logarithms(costs: tuple[str, ...]) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, cast, get_args
+from typing import Any, get_args
 
 from ecgmodels.errors import ConfigError
 from ecgmodels.training.config import MAINS_HZ, ClassWeighting, LossName, TrainingConfig
@@ -103,15 +103,20 @@ def check_augmentation(
     shape: DataShape, config: TrainingConfig, parameters: Mapping[str, Parameter]
 ) -> None:
     """Raise SpaceError where an augmentation is searched that such a dataset cannot have."""
-    for name in ("lead_dropout", "mains_hum_uv"):
+    largest = config
+    for name in ("lead_dropout", "mains_hum_uv", "mains_hz"):
         if name not in parameters:  # it is shared
             continue
-        high: Any = cast(Float, parameters[name]).high
-        largest = dataclasses.replace(config, **{name: high})
+        high: Any = _highest(parameters[name])
+        largest = dataclasses.replace(largest, **{name: high})
         try:
             largest.require_fit(leads=shape.leads, rate_hz=shape.rate_hz)
         except ConfigError as error:
             raise SpaceError(f"space.ranges.{name}: {error}", hint=error.hint) from error
+
+
+def _highest(parameter: Parameter) -> Any:
+    return max(parameter.options) if isinstance(parameter, Choice) else parameter.high
 
 
 def _has_effect(name: str, fields: Mapping[str, Any]) -> bool:

@@ -33,7 +33,7 @@ LEAST_CONVOLUTION_WEIGHTS = 4096
 def quantise(path: Path, quantised: Path) -> None:
     """Write what `export_onnx` wrote to `path` with int8 weights to `quantised`, metadata and all.
 
-    How differently it answers has to be measured: see `ecgmodels.export.measurement`.
+    How differently it answers has to be measured, as `ecgsearch export --dataset` does.
 
     Raises:
         ECGModelsError: a package of the extra "export" is missing.

@@ -32,7 +32,9 @@ def predict(
     """Return probabilities float32 [segment, class], computed on the model's device.
 
     Args:
-        feature_names: the names of the segments' features, in their order.
+        normalisation: of the training data. Its features must be in the segments' order: those of
+            a card (`card["features"]`) and of another dataset need not be.
+        feature_names: the names of the segments' and the normalisation's features, in their order.
         multi_label: whether each class has a probability of its own; by default as the segments'
             labels are. Say it for a multi-label model and segments that are not labelled.
 

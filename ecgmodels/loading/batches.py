@@ -249,7 +249,10 @@ def _column(name: str, names: Sequence[str]) -> int:
     if name not in names:
         raise ConfigError(
             f"the data have no feature '{name}'",
-            hint=nearest_hint(name, names) if names else "set features to () and fusion to 'none'",
+            hint=nearest_hint(name, names)
+            if names
+            else "tell the names of the data's features (`feature_names=dataset.features`, say), "
+            "or leave them out of the model",
         )
     return list(names).index(name)
 

@@ -53,6 +53,11 @@ class Epoch(PastEpoch):
         return self._course.at(self.number).best_model
 
     @property
+    def kept(self) -> int:
+        """Number of the epoch that `best_model` is of."""
+        return self._course.at(self.number).kept
+
+    @property
     def threads(self) -> int:
         """CPU threads that the epoch computed with."""
         return self._course.at(self.number).threads_used
@@ -101,9 +106,13 @@ def fit(
         threads_limit: the largest number that is tried; by default as many as the process may use.
 
     Raises:
-        ConfigError: model, data and options do not fit together.
+        ConfigError: model, data and options do not fit together, or one is out of range.
         TrainingError: the checkpoint is of another training, or a loss is not finite.
     """
+    if max_epochs is not None and max_epochs < 1:
+        raise ConfigError(
+            f"max_epochs must be at least 1, or None, got {max_epochs}", hint="change max_epochs"
+        )
     require_threads(threads, threads_limit)
     data.require_fit(model_config)
     training_config.require_fit(leads=model_config.leads, rate_hz=data.rate_hz)

@@ -114,6 +114,13 @@ class Run:
         best.load_state_dict(self._best)
         return best
 
+    @property
+    def kept(self) -> int:
+        """Number of the epoch that `best_model` is of."""
+        if self.config.early_stop_epochs is None:
+            return len(self.history)
+        return best_epoch(self.history, self.config.early_stop_metric)
+
     def advance(self) -> PastEpoch:
         """Train and validate through the next epoch, and remember it.
 
@@ -190,9 +197,7 @@ class Run:
 
     def _last_is_best(self) -> bool:
         """Return whether the last epoch is the one whose model early stop would keep."""
-        if self.config.early_stop_epochs is None:
-            return False
-        return best_epoch(self.history, self.config.early_stop_metric) == len(self.history)
+        return self.config.early_stop_epochs is not None and self.kept == len(self.history)
 
 
 def _copy(model: ECGNetwork) -> dict[str, Tensor]:

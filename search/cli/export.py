@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.paths import resolve_location, resolve_path
+from search.cli.numbers import whole_number
 from search.cli.progress_line import ProgressLine
 
 Subparsers = Any  # argparse keeps the class of add_subparsers() private
@@ -48,7 +49,10 @@ def add_commands(commands: Subparsers) -> None:
     )
     latency.add_argument("study", type=Path, help="the study's folder")
     latency.add_argument(
-        "--repeats", type=_repeats, metavar="N", help="calls of each kind (default 500)"
+        "--repeats",
+        type=whole_number(LEAST_REPEATS),
+        metavar="N",
+        help="calls of each kind (default 500)",
     )
     latency.add_argument("--json", action="store_true", help="print every detail as JSON")
     latency.set_defaults(run=_latency)
@@ -85,11 +89,3 @@ def _latency(options: argparse.Namespace) -> int:
     else:
         print(latency_table(members))
     return 0
-
-
-def _repeats(text: str) -> int:
-    if not text.isdecimal() or int(text) < LEAST_REPEATS:
-        raise argparse.ArgumentTypeError(
-            f"expected a number of at least {LEAST_REPEATS}, got {text}"
-        )
-    return int(text)

@@ -8,6 +8,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from search.cli.numbers import positive, seed
+
 Subparsers = Any  # argparse keeps the class of add_subparsers() private
 
 
@@ -21,9 +23,9 @@ def add_commands(commands: Subparsers) -> None:
     )
     space.add_argument("study_file", type=Path, metavar="STUDY.toml")
     space.add_argument(
-        "--candidates", type=_positive, default=2000, metavar="N", help="how many (default 2000)"
+        "--candidates", type=positive, default=2000, metavar="N", help="how many (default 2000)"
     )
-    space.add_argument("--seed", type=int, default=0, help="draws others (default 0)")
+    space.add_argument("--seed", type=seed, default=0, help="draws others (default 0)")
     space.add_argument(
         "--figure", type=Path, metavar="FILE.png", help="draw parameters against MACs"
     )
@@ -52,10 +54,3 @@ def _space(options: argparse.Namespace) -> int:
     if options.figure is not None:
         print(f"\nfigure: {options.figure}")
     return 0
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"expected a number of at least 1, got {text}")
-    return value

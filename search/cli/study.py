@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cluster.paths import resolve_path
+from search.cli.numbers import positive, seed, whole_number
 
 if TYPE_CHECKING:
     from search.study import Study
@@ -43,18 +44,23 @@ def add_commands(commands: Subparsers) -> None:
     )
     retrain.add_argument("study", type=Path, help="the study's folder")
     which = retrain.add_mutually_exclusive_group()
-    which.add_argument("--top", type=_positive, metavar="K", help="the K most accurate (default 1)")
+    which.add_argument("--top", type=positive, metavar="K", help="the K most accurate (default 1)")
     which.add_argument(
-        "--trial", type=int, action="append", default=[], metavar="N", help="this trial (repeats)"
+        "--trial",
+        type=whole_number(0),
+        action="append",
+        default=[],
+        metavar="N",
+        help="this trial (repeats)",
     )
     retrain.add_argument(
-        "--workers", type=_positive, default=1, help="data-parallel workers (default 1)"
+        "--workers", type=positive, default=1, help="data-parallel workers (default 1)"
     )
     retrain.add_argument(
-        "--epochs", type=_positive, help="length of the training (default: the study's)"
+        "--epochs", type=positive, help="length of the training (default: the study's)"
     )
     retrain.add_argument(
-        "--seed", type=int, default=0, help="other weights and order than in the search"
+        "--seed", type=seed, default=0, help="other weights and order than in the search"
     )
     _add_cluster_options(retrain)
     retrain.set_defaults(run=_retrain)
@@ -64,7 +70,7 @@ def _add_cluster_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--address", help="a Ray cluster, HOST:PORT (default: $RAY_ADDRESS, else this machine)"
     )
-    command.add_argument("--cpus", type=_positive, help="use so many CPUs of this machine")
+    command.add_argument("--cpus", type=positive, help="use so many CPUs of this machine")
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -116,10 +122,3 @@ def _front_table(study: Study) -> str:
     from search.front_table import front_table
 
     return front_table(study)
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"expected a number of at least 1, got {text}")
-    return value

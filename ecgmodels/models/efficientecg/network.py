@@ -22,6 +22,8 @@ from ecgmodels.models.efficientecg.lead_fusion import LeadFusion
 from ecgmodels.models.efficientecg.plan import Block, Plan, resolve
 from ecgmodels.models.layers import ConvNorm, channels_last
 from ecgmodels.models.masking import SignalMask
+from ecgmodels.models.native.inverted_residual import inverted_residual
+from ecgmodels.models.native.operations import kernels_serve
 from ecgmodels.models.network import ECGNetwork
 from ecgmodels.models.resampling import Resample
 
@@ -146,11 +148,17 @@ class InvertedResidual(nn.Module):
 
     def forward(self, x: Tensor, mask: SignalMask) -> tuple[Tensor, SignalMask]:
         """Return the block's map and its mask."""
-        hidden = mask.zero(x if self.expand is None else self.expand(x, mask))
-        mask = mask.strided(self.stride)
-        hidden = self.squeeze_excite(mask.zero(self.depthwise(hidden, mask)), mask)
-        branch = self.project(hidden, mask)
-        return (x + self.drop_path(branch) if self.residual else branch), mask
+        strided = mask.strided(self.stride)
+        if kernels_serve(self, x):
+            adds = self.residual and isinstance(self.drop_path, nn.Identity)
+            branch = inverted_residual(self, mask.zero(x), mask, strided, residual=adds)
+            if adds:
+                return branch, strided
+        else:
+            hidden = mask.zero(x if self.expand is None else self.expand(x, mask))
+            hidden = self.squeeze_excite(strided.zero(self.depthwise(hidden, strided)), strided)
+            branch = self.project(hidden, strided)
+        return (x + self.drop_path(branch) if self.residual else branch), strided
 
 
 class SqueezeExcitation(nn.Module):

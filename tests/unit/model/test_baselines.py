@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -239,3 +241,24 @@ def test_dropout_is_before_the_classifier_and_half_before_a_hidden_layer(family:
 )
 def test_dropout_is_the_published_one_by_default(family: str, dropout: float) -> None:
     assert configured(family).dropout == dropout
+
+
+def test_narrow_shortcuts_of_long_recordings_can_be_trained() -> None:
+    """In a process of its own: oneDNN's own convolution corrupts memory here, and kills it."""
+    program = """
+import torch
+from ecgmodels import build_model, model_config
+for name, width in (("resnet1d_wang", 0.0931), ("resnet1d18", 0.1)):
+    network = build_model(
+        model_config(
+            {"model": name, "leads": 1, "samples": 3072, "classes": 3, "width": width}
+        )
+    )
+    for _ in range(3):
+        nothing = torch.zeros(16, 0)
+        network(torch.randn(16, 1, 3072), nothing, nothing.bool()).sum().backward()
+"""
+    finished = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=120
+    )
+    assert finished.returncode == 0, finished.stderr

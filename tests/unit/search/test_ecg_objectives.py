@@ -92,3 +92,19 @@ def test_a_class_that_the_dataset_lacks_is_named(one_class: Dataset) -> None:
     with pytest.raises(StudyError, match="'f1_Z' names no class") as raised:
         require_measured(study("f1_Z"), one_class)
     assert "f1_" in raised.value.hint
+
+
+def stopping_early(metric: str) -> StudyFile:
+    training = {"early_stop_epochs": 2, "early_stop_metric": metric, "warmup_epochs": 25}
+    return StudyFile.model_validate(
+        {"name": "s", "dataset": "d", "training": training, "budget": {"epochs": 30}}
+    )
+
+
+def test_early_stop_looks_at_what_the_dataset_measures(
+    one_class: Dataset, several_classes: Dataset
+) -> None:
+    require_measured(stopping_early("exact_match"), several_classes)
+    for metric in ("exact_match", "challenge_score", "f1_Z"):
+        with pytest.raises(StudyError, match=rf"^training\.early_stop_metric: '{metric}' "):
+            require_measured(stopping_early(metric), one_class)

@@ -433,6 +433,17 @@ def test_learning_that_ends_at_a_rung_is_done_and_not_paused() -> None:
     assert engine.report(1, [last]) is Verdict.STOP
 
 
+@pytest.mark.parametrize(("kept", "verdict"), [(1, Verdict.CONTINUE), (None, Verdict.PAUSE)])
+def test_a_candidate_is_compared_by_the_model_that_it_keeps(
+    kept: int | None, verdict: Verdict
+) -> None:
+    others = [record(number, Phase.PAUSED, [0.5] * 3) for number in range(2)]
+    engine = engine_of(3, records=[record(2, Phase.RUNNING, [0.1, 0.2]), *others])
+    worse = EpochResult(number=3, metrics={"loss": 0.9}, seconds=1.0, kept=kept)
+    assert engine.next(anything) == Resume(2)
+    assert engine.report(2, [worse]) is verdict
+
+
 @pytest.mark.parametrize("phase", [Phase.DONE, Phase.STOPPED, Phase.FAILED])
 def test_what_is_final_is_not_run_again(phase: Phase) -> None:
     engine = engine_of(1, records=[record(0, phase, [0.1] * 9)])

@@ -3,8 +3,11 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pytest
+import torch
 
-from search.evaluation import Evaluation, evaluation_of
+from ecgmodels import EfficientECGConfig, build_model
+from search.evaluation import Evaluation, evaluation_of, evaluation_threads
 
 CLASSES = ("N", "A")
 # Records 3 and 5 are N, 4 is A; 3 and 4 have two segments each.
@@ -119,3 +122,13 @@ def test_an_evaluation_is_json_and_has_a_confusion_matrix_where_classes_exclude_
     assert one["counts"] == {"N": 2, "A": 1}
     assert "confusion" not in many
     assert many["metrics"]["auc_classes"] == 2
+
+
+@pytest.mark.parametrize("limit", [1, 2])
+def test_no_more_threads_evaluate_than_are_allowed(limit: int) -> None:
+    before = torch.get_num_threads()
+    model = build_model(EfficientECGConfig(leads=2, samples=64, classes=3, base="tiny"))
+    model.train()
+    assert 1 <= evaluation_threads(model, limit) <= limit
+    assert torch.get_num_threads() == before
+    assert model.training

@@ -82,6 +82,19 @@ def test_results_count_as_they_stand_at_the_last_epoch() -> None:
     assert sizes(study) == [10, 20]
 
 
+def test_a_candidate_that_keeps_an_earlier_epochs_model_counts_with_that_epoch() -> None:
+    study = study_of()
+    add(study, 20, 0.5)
+    stopping_early = add(study, 10, 0.9)
+    worse = {"mean_f1": 0.1, "loss": 0.9}
+    study.add_epochs(
+        stopping_early, [EpochResult(number=2, metrics=worse, seconds=0.25, final=True, kept=1)]
+    )
+    study.complete(stopping_early)
+    assert sizes(study) == [10]
+    assert front_rows(study)[0]["metrics"]["mean_f1"] == 0.9
+
+
 def test_a_stopped_candidate_counts_with_what_it_reached(study: Study) -> None:
     stopped = add(study, 20, 0.5)
     study.stop(stopped)

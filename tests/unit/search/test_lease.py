@@ -212,6 +212,41 @@ def test_numbers_of_numpy_become_plain_ones_that_the_study_can_write_down(
     assert type(result.seconds) is float
 
 
+class Keeping(ToyProblem):
+    """Keeps the model of one epoch from there on."""
+
+    def __init__(self, kept: int) -> None:
+        super().__init__()
+        self.kept = kept
+
+    def learn(self, candidate: Any, context: Context) -> Any:
+        for epoch in super().learn(candidate, context):
+            kept = self.kept if epoch.number > 1 else 1
+            yield SimpleNamespace(
+                number=epoch.number,
+                metrics=epoch.metrics,
+                seconds=epoch.seconds,
+                kept=kept,
+                save=epoch.save,
+            )
+
+
+def test_which_epochs_model_is_kept_is_reported_and_written_down(folder: CheckpointFolder) -> None:
+    reports = list(learn(lease(folder, max_epochs=3), Keeping(1), None))
+    assert [report[0].kept for report in reports] == [None, 1, 1]
+    latest = folder.latest()
+    assert latest is not None
+    assert [result.kept for result in latest.history()] == [None, 1, 1]
+
+
+@pytest.mark.parametrize("kept", [0, 3])
+def test_an_epoch_that_is_not_there_cannot_be_kept(folder: CheckpointFolder, kept: int) -> None:
+    reports = learn(lease(folder), Keeping(kept), None)
+    next(reports)
+    with pytest.raises(StudyError, match=f"epoch 2 keeps the model of epoch {kept}"):
+        next(reports)
+
+
 def test_a_candidate_whose_code_changed_is_refused(folder: CheckpointFolder) -> None:
     changed = lease(folder, params={"size": 51, "rate": 0.01})
     with pytest.raises(StudyError, match=f"candidate {KEY} is rebuilt as "):

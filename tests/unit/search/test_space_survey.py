@@ -208,6 +208,13 @@ def test_a_format_that_nobody_writes_is_named(tmp_path: Path) -> None:
         draw_figure([sample("tiny", 10.0)], [], tmp_path / "space.xyz", title="")
 
 
+def test_a_figure_without_a_suffix_is_not_written_under_another_name(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="the extra 'plots' is not installed")
+    with pytest.raises(StudyError, match=r"space: .*[Ff]ormat"):
+        draw_figure([sample("tiny", 10.0)], [], tmp_path / "space", title="")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_costs_of_another_kind_have_no_figure(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="the extra 'plots' is not installed")
     theirs = Sample(group="all", costs={"watts": 3.0}, within_bounds=True)
@@ -233,3 +240,21 @@ def test_a_space_that_refuses_all_is_counted_too() -> None:
     (group,) = groups(draw(surveyed, 5, seed=0))
     assert (group.drawn, group.refused, group.quantiles) == (5, 5, {})
     assert "100.0%" in survey_table([group], bounded=False)
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "expected"),
+    [
+        ("--candidates", "many", "at least 1"),
+        ("--candidates", "0", "at least 1"),
+        ("--seed", "-1", "0 to 4294967295"),
+        ("--seed", "4294967296", "0 to 4294967295"),
+    ],
+)
+def test_a_number_that_cannot_be_is_named_with_its_limits(
+    study: Path, flag: str, value: str, expected: str, capsys: Any
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["space", str(study), flag, value])
+    line = capsys.readouterr().err.splitlines()[0]
+    assert line == f"error: argument {flag}: expected a number of {expected}, got {value}"

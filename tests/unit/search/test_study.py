@@ -270,6 +270,15 @@ def test_reopening_knows_that_learning_ended_of_its_own_accord(study: Study, jou
     assert reopened(journal).records[number].ended
 
 
+def test_reopening_knows_which_epochs_model_is_kept(study: Study, journal: Path) -> None:
+    number = train(study, 0.75, 0.5)
+    study.add_epochs(number, [dataclasses.replace(epoch(3, 0.25), kept=1)])
+    assert reopened(journal).records[number] == study.records[number]
+    assert reopened(journal).records[number].metrics["mean_f1"] == 0.75
+    study.complete(number)
+    assert optuna_trial(journal, number).values == [0.75, 3.0]
+
+
 def test_reopening_finds_equal_records(study: Study, journal: Path) -> None:
     study.complete(train(study, 0.1, 0.2, 0.30000000000000004, parameters=10))
     study.stop(train(study, 0.1, parameters=20))

@@ -314,6 +314,10 @@ def test_training_settings_are_those_of_the_training_config() -> None:
     assert refused(training={"batch_size": 0})[0] == (
         "training: batch_size must be at least 1, got 0"
     )
+    assert refused(training={"early_stop_epochs": 2, "early_stop_metric": "mean_f2"}) == (
+        "training.early_stop_metric: there is no metric 'mean_f2'",
+        "did you mean 'mean_f1'?",
+    )
     assert refused(training={"epochs": 5})[1] == "set budget.epochs instead"
 
 

@@ -85,6 +85,19 @@ def test_a_single_lead_is_never_dropped(featureless: DataShape) -> None:
     assert refused(featureless, {"lead_dropout": 0.3})[0].startswith("lead_dropout 0.3 has no")
 
 
+@pytest.mark.parametrize(
+    ("shared", "searched"),
+    [({}, {"mains_hum_uv": [0.0, 20.0]}), ({"mains_hum_uv": 20.0}, {})],
+)
+def test_every_frequency_of_the_mains_that_is_searched_must_fit_the_rate(
+    shape: DataShape, shared: dict[str, Any], searched: dict[str, Any]
+) -> None:
+    slow = dataclasses.replace(shape, rate_hz=110.0)
+    ECGSpace(slow, {"epochs": 9, **shared}, {**searched, "mains_hz": 50})
+    with pytest.raises(SpaceError, match=r"^space\.ranges\.mains_hz: .*half the sampling rate"):
+        ECGSpace(slow, {"epochs": 9, **shared}, {**searched, "mains_hz": [50, 60]})
+
+
 def test_mains_above_half_the_rate_cannot_be_searched(shape: DataShape) -> None:
     slow = dataclasses.replace(shape, rate_hz=100.0)
     with pytest.raises(SpaceError, match=r"^space\.ranges\.mains_hum_uv: .*half the sampling rate"):

@@ -94,6 +94,7 @@ def test_a_training_that_gets_no_better_ends_and_keeps_its_best_epoch(
         past.append(epoch)
         best = best_epoch(past, "mean_f1")
         assert equal(weights(epoch.best_model), seen[best - 1])
+        assert epoch.kept == best
         epoch.save(checkpoint)
         assert equal(weights(read_model(checkpoint)), seen[best - 1])
     assert len(past) < PATIENT.epochs
@@ -128,6 +129,7 @@ def test_without_early_stop_the_last_model_is_the_one_to_keep(waves: Waves, tmp_
     for epoch in fit(MODEL, config, waves(48, 20), seed=0):
         finals.append(epoch.final)
         assert equal(weights(epoch.best_model), weights(epoch.model))
+        assert epoch.kept == epoch.number
         epoch.save(tmp_path / "trial.ckpt")
         assert equal(weights(read_model(tmp_path / "trial.ckpt")), weights(epoch.model))
     assert finals == [False, False, True]
@@ -147,3 +149,9 @@ def test_a_metric_that_is_not_measured_is_refused_before_training(waves: Waves) 
     assert "macro_f1" in caught.value.hint
     for metric in ("train_loss", "validation_loss", "f1_V", "macro_auc"):
         fit(MODEL, dataclasses.replace(PATIENT, early_stop_metric=metric), waves(32, 16), seed=0)
+
+
+@pytest.mark.parametrize("last", [0, -1])
+def test_a_training_of_no_epochs_is_refused_and_not_run_in_full(waves: Waves, last: int) -> None:
+    with pytest.raises(ConfigError, match=rf"^max_epochs must be at least 1, or None, got {last}"):
+        fit(MODEL, TrainingConfig(epochs=3, batch_size=16), waves(32, 16), seed=0, max_epochs=last)
