@@ -22,6 +22,7 @@ from ecgmodels.models.base import ModelConfig
 from ecgmodels.models.network import ECGNetwork
 from ecgmodels.models.registry import build_model
 from ecgmodels.training.augmentation import Augmentation
+from ecgmodels.training.captured import CapturedStep
 from ecgmodels.training.config import TrainingConfig
 from ecgmodels.training.data import TrainingData
 from ecgmodels.training.distributed import Ranks
@@ -67,6 +68,7 @@ class Learner:
         self.loss = loss_for(config, train.label, model_config.classes)
         self.augmentation = Augmentation(config=config, scale=train.scale, rate_hz=rate_hz)
         self._network = ranks.wrap(self.model, device)
+        self._captured = self._capturing()
 
     @property
     def validated_model(self) -> ECGNetwork:
@@ -133,16 +135,30 @@ class Learner:
         steps = steps_per_epoch(len(self.train), config.batch_size, config.segments_per_epoch)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(config, step, steps)
+        if self._captured is not None:
+            loss = self._captured(self.learn, batch)
+        else:
+            loss = self.learn(batch)
+        if self.average:
+            self.average.update(step)
+        return loss
+
+    def _capturing(self) -> CapturedStep | None:
+        """Return what makes a CUDA graph of `learn`, where it can be one."""
+        if self.device.type != "cuda" or self.ranks.world_size > 1:
+            return None
+        return CapturedStep([self.optimizer], self.device)
+
+    def learn(self, batch: Batch) -> Tensor:
+        """Learn from `batch` at the optimiser's present learning rate; return the loss."""
         with autocast(self.device):
             logits = self._network(*self.augmentation(batch).inputs)
         loss = self.loss(logits.float(), batch.label)
         self.optimizer.zero_grad()
         loss.backward()
-        if config.gradient_clip is not None:
-            nn.utils.clip_grad_norm_(self.model.parameters(), config.gradient_clip)
+        if self.config.gradient_clip is not None:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.config.gradient_clip)
         self.optimizer.step()
-        if self.average:
-            self.average.update(step)
         return loss.detach()
 
     def _check(self, losses: Tensor, epoch: int, done: int) -> None:
@@ -208,6 +224,7 @@ class Learner:
         """Go back to `state()`'s result."""
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
+        self._captured = self._capturing()  # what the optimiser remembers is elsewhere now
         window = state.get("window")  # checkpoints of old have none
         self.window = Window(**window) if window else None
         if self.average:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+import gc
+import weakref
+from functools import partial
 
 import pytest
 import torch
@@ -13,10 +15,9 @@ from ecgmodels import ECGNetwork, EfficientECGConfig, TrainingConfig, build_mode
 from ecgmodels.inference.prediction import autocast
 from ecgmodels.loading.batches import Batch
 from ecgmodels.training import captured as module
-from ecgmodels.training.captured import CapturedStep
+from ecgmodels.training.captured import CapturedStep, Step
 from ecgmodels.training.optimisation import adamw
 
-Step = Callable[[Batch], Tensor]
 CPU = torch.device("cpu")
 
 MODEL = EfficientECGConfig(
@@ -63,8 +64,8 @@ def pair(config: EfficientECGConfig = MODEL, device: torch.device = CPU) -> tupl
     return Trained(copy.deepcopy(model), device), Trained(model, device)
 
 
-def capturing(trained: Trained) -> CapturedStep:
-    return CapturedStep(trained.step, [trained.optimizer], trained.device)
+def capturing(trained: Trained) -> Step:
+    return partial(CapturedStep([trained.optimizer], trained.device), trained.step)
 
 
 def batch(number: int, segments: int = 8, samples: int = 64, masked: bool = False) -> Batch:
@@ -162,7 +163,7 @@ def test_the_step_reads_memory_that_stays_where_it_is_and_holds_the_present_batc
 
     contents: list[Batch] = []
     _, trained = pair()
-    step = CapturedStep(look, [trained.optimizer], CPU)
+    step = partial(CapturedStep([trained.optimizer], CPU), look)
     for given in MIXED:
         step(given)
     addresses: dict[tuple[object, ...], int] = {}
@@ -184,9 +185,8 @@ def test_inside_a_step_rates_are_numbers_in_memory_and_outside_they_are_pythons(
         inside.extend(group["lr"] for group in trained.optimizer.param_groups)
         raise ZeroDivisionError
 
-    step = CapturedStep(fail, [trained.optimizer], CPU)
     with pytest.raises(ZeroDivisionError):
-        step(batch(0))
+        CapturedStep([trained.optimizer], CPU)(fail, batch(0))
     assert all(isinstance(rate, Tensor) and float(rate) == 0.125 for rate in inside)
     for group in trained.optimizer.param_groups:
         assert type(group["lr"]) is float
@@ -203,21 +203,35 @@ def test_a_loss_that_is_not_finite_comes_out() -> None:
     assert step(spoilt).isnan()
 
 
+def test_whoever_owns_the_step_can_be_let_go() -> None:
+    _, trained = pair()
+    captured = CapturedStep([trained.optimizer], CPU)
+    captured(trained.step, batch(0))
+    gone = weakref.ref(trained)
+    gc.disable()
+    try:
+        del trained
+        assert gone() is None
+    finally:
+        gc.enable()
+    assert captured is not None
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="captures CUDA graphs: needs a GPU")
 def test_a_replayed_step_is_the_step_on_a_gpu() -> None:
     device = torch.device("cuda", 0)
     plain, other = pair(device=device)
-    step = capturing(other)
+    captured = CapturedStep([other.optimizer], device)
     for number in range(12):
         given = on(device, batch(number % 5, samples=64 if number % 3 else 48))
         for trained in (plain, other):
             trained.rate(1e-3 * (number + 1) / 7)
         losses = []
-        for learn in (plain.step, step):
+        for learn in (plain.step, partial(captured, other.step)):
             torch.cuda.manual_seed(number)
             losses.append(float(learn(given)))
         assert losses[1] == pytest.approx(losses[0], rel=0.02), number
-    assert sum(known.graph is not None for known in step._known.values()) == 2
+    assert sum(known.graph is not None for known in captured._known.values()) == 2
     for name, value in plain.model.state_dict().items():
         torch.testing.assert_close(
             other.model.state_dict()[name], value, rtol=0.05, atol=0.01, msg=name

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
 
 from ecgmodels import (
     ConfigError,
@@ -31,8 +30,6 @@ from ecgmodels.training.learner import Learner
 from ecgmodels.training.optimisation import MovingAverage
 from ecgmodels.training.stacked import StackedLearner
 from ecgmodels.training.stacked_fitting import MemberEpoch, MemberFailure, fit_together
-from ecgmodels.training.stacked_models import Models
-from tests.made_networks import CASES, Inputs, built, in_double, inputs, padded
 from tests.unit.training.resuming import DATA
 
 Waves = Callable[..., TrainingData]
@@ -65,31 +62,6 @@ SAME = 1e-5
 """Of training losses, relative: float32's last digits differ, as sums are in another order."""
 
 
-of_every_family = pytest.mark.parametrize("case", [case for case in CASES if "," not in case])
-
-
-def quiet(model: nn.Module) -> nn.Module:
-    """Turn off what is drawn at random."""
-    for module in model.modules():
-        if isinstance(module, nn.Dropout):
-            module.p = 0.0
-        if hasattr(module, "probability"):
-            module.probability = 0.0
-    return model
-
-
-def batch_of(of: Inputs, label: Tensor | None = None) -> Batch:
-    signal, features, known, mask, template = of
-    return Batch(
-        signal,
-        mask,
-        features,
-        known,
-        torch.zeros(len(signal)) if label is None else label,
-        template,
-    )
-
-
 def train_losses(
     model: EfficientECGConfig,
     configs: tuple[TrainingConfig, ...],
@@ -105,57 +77,6 @@ def train_losses(
     return losses
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_networks_run_as_one_give_what_each_gives_alone(case: str) -> None:
-    networks = [quiet(built(case, seed)).double().train() for seed in range(3)]
-    alone = copy.deepcopy(networks)
-    of_each = [in_double(inputs(case, seed=seed)) for seed in range(3)]
-
-    stack = Models(networks)  # type: ignore[arg-type]
-    logits = stack([batch_of(one) for one in of_each])
-    weights = torch.randn(logits.shape, dtype=torch.float64)
-    stack.backward((logits * weights).sum())
-
-    for number, network in enumerate(alone):
-        expected = network(*of_each[number])
-        torch.testing.assert_close(logits[number], expected, rtol=1e-9, atol=1e-9)
-        (expected * weights[number]).sum().backward()
-        for (name, value), stacked in zip(
-            network.named_parameters(), networks[number].parameters(), strict=True
-        ):
-            torch.testing.assert_close(
-                stacked.grad, value.grad, rtol=1e-9, atol=1e-9, msg=lambda m, n=name: f"{n}: {m}"
-            )
-        for value, stacked in zip(network.buffers(), networks[number].buffers(), strict=True):
-            torch.testing.assert_close(stacked, value, rtol=1e-9, atol=1e-9)
-
-
-@of_every_family
-def test_networks_run_as_one_keep_to_each_recording(case: str) -> None:
-    networks = [quiet(built(case, seed)).train() for seed in range(2)]
-    alone = copy.deepcopy(networks)
-    lengths = [97, 60, 70, 40, 90, 85]
-    of_each = [padded(inputs(case, seed=seed), lengths, 97, garbage=0.0) for seed in range(2)]
-    logits = Models(networks)([batch_of(one) for one in of_each])  # type: ignore[arg-type]
-    expected = torch.stack([network(*one) for network, one in zip(alone, of_each, strict=True)])
-    torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-4)
-    for network, stacked in zip(alone, networks, strict=True):
-        for value, row in zip(network.buffers(), stacked.buffers(), strict=True):
-            torch.testing.assert_close(row, value, rtol=1e-4, atol=1e-5)
-
-
-@of_every_family
-def test_networks_run_as_one_take_autocast_as_each_does_alone(case: str) -> None:
-    networks = [quiet(built(case, seed)).train() for seed in range(2)]
-    alone = copy.deepcopy(networks)
-    of_each = [inputs(case, seed=seed) for seed in range(2)]
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        logits = Models(networks)([batch_of(one) for one in of_each])  # type: ignore[arg-type]
-        expected = torch.stack([network(*one) for network, one in zip(alone, of_each, strict=True)])
-    assert logits.dtype == expected.dtype == torch.bfloat16
-    torch.testing.assert_close(logits, expected, rtol=0.02, atol=0.02)
-
-
 def test_members_of_unlike_trainings_end_in_the_weights_that_each_ends_in_alone(
     waves: Waves,
 ) -> None:
@@ -164,7 +85,7 @@ def test_members_of_unlike_trainings_end_in_the_weights_that_each_ends_in_alone(
     (In single precision, weights whose gradient is 0 but for rounding, such as biases that the next
     norm takes away, wander by what AdamW makes of the rounding.)
     """
-    data = waves(96, 16)
+    data = waves(64, 16)
     train = to_device(
         data.train, data.normalisation, names=data.features, wanted=MODEL.features, device=CPU
     )
@@ -286,11 +207,9 @@ def test_a_loss_that_is_not_finite_ends_one_member_alone(waves: Waves) -> None:
     assert last.metrics["train_loss"] == pytest.approx(plain[-1], rel=SAME)
 
 
-@pytest.mark.parametrize("number", [1, 3])
-def test_a_member_goes_on_alone_and_one_alone_joins_a_stack(
-    waves: Waves, tmp_path: Path, number: int
-) -> None:
-    data, config, seed = waves(64, 16), UNLIKE[number], SEEDS[number]
+def test_a_member_goes_on_alone_and_one_alone_joins_a_stack(waves: Waves, tmp_path: Path) -> None:
+    data, number = waves(64, 16), 3
+    config, seed = UNLIKE[number], SEEDS[number]
     whole = [epoch.metrics["train_loss"] for epoch in fit(MODEL, config, data, seed=seed)]
 
     [*_, epochs] = fit_together(MODEL, UNLIKE, data, seeds=SEEDS, max_epochs=2)
@@ -358,7 +277,7 @@ def test_a_stacks_step_can_be_captured(waves: Waves) -> None:
         for _ in range(2)
     ]
     optimizers = [learner.optimizer for learner in stacks[1].learners]
-    captured = CapturedStep(stacks[1].learn, optimizers, CPU)
+    captured = partial(CapturedStep(optimizers, CPU), stacks[1].learn)
     for number, index in enumerate(torch.from_numpy(np.arange(5 * 32).reshape(5, 32) % 64)):
         batch = train.batch(index)
         losses = []
