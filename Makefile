@@ -58,6 +58,9 @@ bench: install
 	$(BIN)/python benchmarks/data_loading.py
 	$(BIN)/python benchmarks/detection.py
 	$(BIN)/python benchmarks/delineation.py
+	$(BIN)/python benchmarks/training_step.py
+	$(BIN)/python benchmarks/trials_together.py
+	$(BIN)/python benchmarks/baselines.py
 
 clean:
 	rm -rf $(VENV) demo build dist *.egg-info
