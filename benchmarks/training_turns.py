@@ -1,0 +1,102 @@
+"""Measuring several ways by turns, each in a process of its own.
+
+What else a machine does comes and goes; what is measured by turns meets it alike.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import resource
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing.connection import Connection
+from statistics import median
+from typing import Any
+
+import torch
+
+Make = Callable[[], Callable[[], float]]
+"""Makes ready, and returns what one round of measurement is; sent to the process that calls it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Turns:
+    """What one way came to."""
+
+    rates: tuple[float, ...]
+    """Of each round."""
+    peak_bytes: int
+    """Memory at most, beyond what the process had before it was made ready."""
+
+    @property
+    def rate(self) -> float:
+        return median(self.rates)
+
+
+def by_turns(ways: Mapping[str, Make], *, cpus: Sequence[int], rounds: int) -> dict[str, Turns]:
+    """Measure the ways by turns on these CPUs, all of them with as many threads."""
+    with ExitStack() as open_processes:
+        connections = {
+            name: open_processes.enter_context(_process(make, cpus)) for name, make in ways.items()
+        }
+        rates: dict[str, list[float]] = {name: [] for name in ways}
+        for _ in range(rounds):
+            for name, connection in connections.items():
+                connection.send("round")
+                rates[name].append(_answer(connection))
+        peaks = {}
+        for name, connection in connections.items():
+            connection.send("peak")
+            peaks[name] = int(_answer(connection))
+    return {name: Turns(rates=tuple(rates[name]), peak_bytes=peaks[name]) for name in ways}
+
+
+@contextmanager
+def _process(make: Make, cpus: Sequence[int]) -> Iterator[Connection]:
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    process = context.Process(target=_serve, args=(there, make, tuple(cpus)))
+    process.start()
+    there.close()
+    _answer(here)  # it is ready
+    try:
+        yield here
+    finally:
+        here.close()
+        process.join()
+
+
+def _answer(connection: Connection) -> float:
+    answer = connection.recv()
+    if isinstance(answer, BaseException):
+        raise answer
+    return float(answer)
+
+
+def _serve(connection: Connection, make: Make, cpus: tuple[int, ...]) -> None:
+    try:
+        if hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(0, cpus)
+        torch.set_num_threads(len(cpus))
+        before = _peak_bytes()
+        one_round = make()
+        connection.send(0)
+        while True:
+            wanted = connection.recv()
+            connection.send(one_round() if wanted == "round" else _peak_bytes() - before)
+    except EOFError:
+        return
+    except BaseException as error:
+        connection.send(error)
+
+
+def _peak_bytes() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def made(function: Callable[..., Callable[[], float]], *arguments: Any, **options: Any) -> Make:
+    """Return `function(*arguments, **options)`, yet to be called."""
+    return partial(function, *arguments, **options)
