@@ -6,8 +6,8 @@ Ours is `ecgmodels.training.learner`: its epochs over its own batches, with as m
 measures to be best. The peer is the same network of Conv1d, BatchNorm1d and SiLU, a DataLoader over
 a Dataset that normalises an item at a time (with 0 and, where there are CPUs for them, 2 worker
 processes, the better of both), and AdamW as it comes. Both learn from the same made-up segments, 64
-a step, without dropout. They are measured by turns in processes of their own, and the median of the
-rounds counts.
+a step, without dropout. They are measured by turns, each in a process that has the CPUs to itself,
+and the median of the rounds counts.
 
 outputs   the largest difference between the logits of both with the same weights, while training
           and then in evaluation, beside what is allowed; beyond it the benchmark fails
@@ -52,12 +52,12 @@ ALL = (*WORKS, WITH_ATTENTION)
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS))
-    parser.add_argument("--quick", action="store_true", help="few rounds")
+    parser.add_argument("--quick", action="store_true", help="few turns")
     parser.add_argument("--json", action="store_true", help="print JSON rows")
     options = parser.parse_args()
     rows: list[Row] = []
     for section in options.only:
-        rows += SECTIONS[section](3 if options.quick else 11)
+        rows += SECTIONS[section](2 if options.quick else 5)
         print(f"{section} measured", file=sys.stderr)
     show(rows, as_json=options.json)
 
@@ -100,11 +100,11 @@ def largest_difference(work: Work) -> float:
     return max(differences)
 
 
-def all_cpus_rows(rounds: int) -> list[Row]:
+def all_cpus_rows(turns: int) -> list[Row]:
     """Measure rates and memory on all CPUs."""
     rows = []
     for work in ALL:
-        own, other = measured(work, "cpu", CPUS, rounds)
+        own, other = measured(work, "cpu", CPUS, turns)
         device = cpu_name(len(CPUS))
         rows.append(rate_row(work, device, own, other))
         rows.append(
@@ -119,12 +119,12 @@ def all_cpus_rows(rounds: int) -> list[Row]:
     return rows
 
 
-def one_cpu_rows(rounds: int) -> list[Row]:
+def one_cpu_rows(turns: int) -> list[Row]:
     """Measure rates on one CPU, and what of its arithmetic they use."""
     rows = []
     macs_per_s = alone(_macs_per_s_of_one_cpu)
     for work in ALL:
-        own, other = measured(work, "cpu", CPUS[-1:], rounds)
+        own, other = measured(work, "cpu", CPUS[-1:], turns)
         rows.append(rate_row(work, cpu_name(1), own, other))
         rows.append(
             Row(
@@ -143,7 +143,7 @@ def _macs_per_s_of_one_cpu() -> float:
     return matrix_macs_per_s("cpu", torch.float32)
 
 
-def gpu_rows(rounds: int) -> list[Row]:
+def gpu_rows(turns: int) -> list[Row]:
     """Measure rates on a GPU, and what of its arithmetic or memory they use."""
     if not torch.cuda.is_available():
         print("gpu skipped: this torch finds none", file=sys.stderr)
@@ -153,7 +153,7 @@ def gpu_rows(rounds: int) -> list[Row]:
     bytes_per_s = copied_bytes_per_s("cuda")
     rows = []
     for work in ALL:
-        own, other = measured(work, "cuda", CPUS, rounds)
+        own, other = measured(work, "cuda", CPUS, turns)
         rows.append(rate_row(work, device, own, other))
         steps_per_s = own.rate / BATCH
         macs, moved = step_macs(work), step_bytes(work, bytes_each=2)
@@ -173,14 +173,14 @@ def gpu_rows(rounds: int) -> list[Row]:
     return rows
 
 
-def measured(work: Work, device: str, cpus: Sequence[int], rounds: int) -> tuple[Turns, Turns]:
+def measured(work: Work, device: str, cpus: Sequence[int], turns: int) -> tuple[Turns, Turns]:
     """Return what ours comes to, and the better of the peers."""
     ways = {"ours": made(ours, work, device=device)}
     for workers in WORKERS if len(cpus) > 1 else WORKERS[:1]:
         ways[f"{workers} workers"] = made(peer, work, device=device, workers=workers)
-    turns = by_turns(ways, cpus=cpus, rounds=rounds)
-    own = turns.pop("ours")
-    return own, max(turns.values(), key=lambda way: way.rate)
+    found = by_turns(ways, cpus=cpus, turns=turns)
+    own = found.pop("ours")
+    return own, max(found.values(), key=lambda way: way.rate)
 
 
 def rate_row(work: Work, device: str, own: Turns, other: Turns) -> Row:

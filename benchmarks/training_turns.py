@@ -9,7 +9,7 @@ import multiprocessing
 import os
 import resource
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection
@@ -20,6 +20,10 @@ import torch
 
 Make = Callable[[], Callable[[], float]]
 """Makes ready, and returns what one round of measurement is; sent to the process that calls it."""
+
+
+ROUNDS = 3
+"""Of a turn."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,21 +40,22 @@ class Turns:
         return median(self.rates)
 
 
-def by_turns(ways: Mapping[str, Make], *, cpus: Sequence[int], rounds: int) -> dict[str, Turns]:
-    """Measure the ways by turns on these CPUs, all of them with as many threads."""
-    with ExitStack() as open_processes:
-        connections = {
-            name: open_processes.enter_context(_process(make, cpus)) for name, make in ways.items()
-        }
-        rates: dict[str, list[float]] = {name: [] for name in ways}
-        for _ in range(rounds):
-            for name, connection in connections.items():
-                connection.send("round")
-                rates[name].append(_answer(connection))
-        peaks = {}
-        for name, connection in connections.items():
-            connection.send("peak")
-            peaks[name] = int(_answer(connection))
+def by_turns(ways: Mapping[str, Make], *, cpus: Sequence[int], turns: int) -> dict[str, Turns]:
+    """Measure the ways by turns on these CPUs, all of them with as many threads.
+
+    Each turn is a process that has the CPUs to itself: threads that wait for others to be measured
+    would turn in circles for a while, where those are at work.
+    """
+    rates: dict[str, list[float]] = {name: [] for name in ways}
+    peaks = dict.fromkeys(ways, 0)
+    for _ in range(turns):
+        for name, make in ways.items():
+            with _process(make, cpus) as connection:
+                for _ in range(ROUNDS):
+                    connection.send("round")
+                    rates[name].append(_answer(connection))
+                connection.send("peak")
+                peaks[name] = max(peaks[name], int(_answer(connection)))
     return {name: Turns(rates=tuple(rates[name]), peak_bytes=peaks[name]) for name in ways}
 
 

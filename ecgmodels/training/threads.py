@@ -27,8 +27,9 @@ _ENOUGH_S = 0.15
 """Fewer steps will do once they took this long; a step that is as long needs none to warm up."""
 
 _WORTH = 0.9
-"""More threads must bring the time of a step down to this share, or they are not taken, and still
-more are not tried: cores have other uses."""
+"""More threads must bring the time of a step down to this share, or they are not taken: cores have
+other uses. Still more are tried as long as time falls at all: where two cores share a unit, two
+threads gain by chance and four by right."""
 
 _SUMS = 10
 _CROWDED_S = 1e-3
@@ -101,7 +102,7 @@ def step_seconds(
             if count > 1 and _crowded(clock):
                 break
             seconds[count] = _seconds(step, clock)
-        if seconds[count] > _WORTH * least:
+        if seconds[count] >= least:
             break
     return seconds
 

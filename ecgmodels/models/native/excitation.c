@@ -36,17 +36,14 @@ void excite_forward(int threads, int kind, const float *y, const count *valid, c
 /* Add du * a to ds, and to the four sums of `excite_backward` what is theirs. */
 INLINE void add_excitations(int kind, const float *restrict du, const float *restrict y, count n,
                             count run, const float *restrict scale, const float *restrict shift,
-                            const float *restrict mean, const float *restrict s,
-                            float *restrict u, float *restrict own) {
+                            const float *restrict mean, float *restrict own) {
   float *restrict ds = own, *restrict dz = own + run, *restrict steepness = own + 2 * run;
   float *restrict dz_products = own + 3 * run, *restrict products = own + 4 * run;
   RUNS(n, run) {
     const float *restrict gradient = du + i, *restrict row = y + i;
-    float *restrict to = u + i;
     SIMD for (count c = 0; c < m; c++) {
       float value, steep = slope(kind, scale[c] * row[c] + shift[c], &value);
       float own_dz = gradient[c] * steep, deviation = row[c] - mean[c];
-      to[c] = s[c] * value;
       ds[c] += gradient[c] * value;
       dz[c] += own_dz;
       steepness[c] += steep;
@@ -58,24 +55,21 @@ INLINE void add_excitations(int kind, const float *restrict du, const float *res
 
 /* From the gradient du of u = act(z) * s: that of s, [segment][channel], and sums over time
  * [4][segment][channel] of du * act', act', du * act' * (y - mean) and act' * (y - mean), which are
- * all that the norm's gradient asks of the map, before the pooled mean's gradient is known. Makes u
- * again, which was not kept. */
+ * all that the norm's gradient asks of the map, before the pooled mean's gradient is known. */
 void excite_backward(int threads, int kind, const float *du, const float *y, const count *valid,
                      count segments, count length, count channels, const float *norm,
-                     const float *s, float *u, float *ds, float *sums) {
+                     float *ds, float *sums) {
   count run = run_length(channels), n = length * channels;
   float *scale = repeated((const float *[]){norm, norm + channels, norm + 2 * channels}, 3,
                           channels, run);
   float *shift = scale + run, *mean = scale + 2 * run;
   IN_PARALLEL {
-    float *own = numbers(6 * run), *own_s = own + 5 * run;
+    float *own = numbers(5 * run);
     SHARED_OUT for (count b = 0; b < segments; b++) {
       count used = numbers_of(valid, b, length, channels), at = b * n;
-      repeat(s + b * channels, channels, run, own_s);
       clear(own, 5 * run);
-      BY_ACTIVATION(kind, add_excitations(ACT, du + at, y + at, used, run, scale, shift, mean,
-                                          own_s, u + at, own))
-      clear(u + at + used, n - used);
+      BY_ACTIVATION(kind,
+                    add_excitations(ACT, du + at, y + at, used, run, scale, shift, mean, own))
       fold(own, channels, run, ds + b * channels);
       for (int sum = 0; sum < 4; sum++)
         fold(own + (sum + 1) * run, channels, run, sums + (sum * segments + b) * channels);

@@ -114,7 +114,7 @@ class _InvertedResidual(torch.autograd.Function):
         norm3, out = normalised(block.project.norm, IDENTITY, y3, strided, x if residual else None)
         ctx.how = (activation1, activation, block.stride, masks, residual)
         ctx.save_for_backward(
-            *(x, y1, norm1, y2, norm2, pooled, waist, active, scale, y3, norm3),
+            *(x, y1, norm1, y2, norm2, pooled, waist, active, scale, u, y3, norm3),
             *(taps, reduce, restore, project, *expansion[:1]),
         )
         return out
@@ -122,7 +122,7 @@ class _InvertedResidual(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        x, y1, norm1, y2, norm2, pooled, waist, active, scale, y3, norm3, *weights = (
+        x, y1, norm1, y2, norm2, pooled, waist, active, scale, u, y3, norm3, *weights = (
             ctx.saved_tensors
         )
         taps, reduce, restore, project, *expansion = weights
@@ -131,11 +131,10 @@ class _InvertedResidual(torch.autograd.Function):
         dy3, *dnorm3 = norm_gradients(norm3, IDENTITY, gradient, y3, strided)
 
         du = _input_gradient(dy3, y2, project)
-        u, dscale = torch.empty_like(y2), torch.empty_like(scale)
-        sums = pooled.new_empty(4, *pooled.shape)
+        dscale, sums = torch.empty_like(scale), pooled.new_empty(4, *pooled.shape)
         compiled().excite_backward(
             *(activation.number, du, y2, lengths(strided), *sizes(y2), norm2),
-            *(scale, u, dscale, sums),
+            *(dscale, sums),
         )
         dproject = _weight_gradient(dy3, u, project)
 

@@ -45,7 +45,7 @@ _ARGUMENTS = {
     "depthwise_forward": "i pp ccc pp ic i ppffppp pc ppp",
     "depthwise_backward": "i ppppp pc ppp i pp ccc pp ic pppp",
     "excite_forward": "i pp ccc ppp",
-    "excite_backward": "i ppp ccc ppppp",
+    "excite_backward": "i ppp ccc ppp",
 }
 
 Kernel = Callable[..., None]

@@ -103,6 +103,11 @@ def test_what_gets_no_better_is_not_followed_further(two: float) -> None:
     assert 4 not in steps.taken
 
 
+def test_more_threads_are_tried_where_fewer_gained_too_little() -> None:
+    steps = Steps({1: 0.02, 2: 0.019, 4: 0.01})
+    assert fastest(steps.measured(4)) == 4
+
+
 def test_threads_that_would_wait_for_each_other_are_not_tried() -> None:
     ticking = itertools.count()  # every look at the clock is a second later than the last
     seconds = step_seconds(Steps({1: 1.0, 2: 0.1}), 2, clock=lambda: float(next(ticking)))
