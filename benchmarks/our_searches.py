@@ -11,13 +11,13 @@ from stopwatch import Stopwatch
 from trivial_problem import EPOCHS
 
 from cluster.connect import connect
-from search.conductor import Conductor, Plan
-from search.engine import Goal, Verdict
+from search.engine.conductor import Conductor, Plan
+from search.engine.engine import Goal, Verdict
+from search.execution.tune_executor import run_on_tune
 from search.objectives import Objective
 from search.problem import ProblemSpec
-from search.records import CandidateRecord, Failure
-from search.study import create_study
-from search.tune_executor import run_on_tune
+from search.study.records import CandidateRecord, Failure
+from search.study.study import create_study
 
 OBJECTIVES = (Objective("accuracy", "max"), Objective("parameters", "min", exact=True))
 

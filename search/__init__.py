@@ -9,13 +9,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from search.conductor import Plan
-    from search.engine import Goal
-    from search.halving import ParetoHalving
+    from search.engine.conductor import Plan
+    from search.engine.engine import Goal
+    from search.engine.halving import ParetoHalving
+    from search.execution.simulator import simulate
     from search.objectives import Bound, Objective
     from search.problem import Context, Problem
-    from search.simulator import simulate
-    from search.study import Study
+    from search.study.study import Study
 
 __all__ = [
     "Bound",
@@ -33,13 +33,13 @@ __all__ = [
 _LAZY = {
     "Bound": "objectives",
     "Context": "problem",
-    "Goal": "engine",
+    "Goal": "engine.engine",
     "Objective": "objectives",
-    "ParetoHalving": "halving",
-    "Plan": "conductor",
+    "ParetoHalving": "engine.halving",
+    "Plan": "engine.conductor",
     "Problem": "problem",
-    "Study": "study",
-    "simulate": "simulator",
+    "Study": "study.study",
+    "simulate": "execution.simulator",
 }
 
 

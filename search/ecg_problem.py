@@ -12,7 +12,7 @@ from ecgmodels.configs import nearest_hint
 from ecgmodels.data import Dataset, open_dataset
 from search.errors import StudyError
 from search.problem import Context, ProblemSpec
-from search.study_file import CLASS_METRICS, ONE_CLASS_ONLY, SEVERAL_CLASSES_ONLY, StudyFile
+from search.study_file.reading import CLASS_METRICS, ONE_CLASS_ONLY, SEVERAL_CLASSES_ONLY, StudyFile
 from spaces import Candidate, DataShape, Trial, build_space
 
 if TYPE_CHECKING:

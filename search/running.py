@@ -19,15 +19,15 @@ from cluster.paths import resolve_location, resolve_path
 from cluster.preflight import check_nodes, require_healthy
 from cluster.resources import Capacity, Resources
 from ecgmodels.data import open_dataset
-from search.conductor import Conductor, Plan
 from search.ecg_problem import ECGProblem, ecg_problem_spec, require_measured
-from search.engine import Done, Goal
-from search.halving import ParetoHalving
+from search.engine.conductor import Conductor, Plan
+from search.engine.engine import Done, Goal
+from search.engine.halving import ParetoHalving
 from search.problem import Problem, ProblemSpec
-from search.progress import ProgressLines
-from search.study import Study
-from search.study_file import StudyFile
-from search.study_folder import StudyFolder
+from search.reports.progress import ProgressLines
+from search.study.folder import StudyFolder
+from search.study.study import Study
+from search.study_file.reading import StudyFile
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,7 +194,7 @@ def _search(
     ray_folder: Path,
     interruption: Interruption,
 ) -> Done | None:
-    from search.tune_executor import run_on_tune
+    from search.execution.tune_executor import run_on_tune
 
     return run_on_tune(conductor, spec, capacity, folder=ray_folder, interrupted=interruption)
 

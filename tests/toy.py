@@ -17,8 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from cluster.resources import Resources
+from search.engine.conductor import Plan
+from search.execution.simulator import simulate_plan
 from search.objectives import Objective
-from search.problem import Context
+from search.problem import Context, Problem
+from search.study.study import Study
 
 TOY_OBJECTIVES = [Objective("accuracy", "max"), Objective("parameters", "min", exact=True)]
 
@@ -112,3 +115,8 @@ class ToyProblem:
             if fault in self.fails and number == epoch and last_rank and not mark.exists():
                 mark.touch()
                 os.kill(os.getpid(), signal.SIGKILL)
+
+
+def searched(problem: Problem, plan: Plan, *, workers: int = 1) -> Study:
+    """Return the study that a plan comes to in virtual time."""
+    return simulate_plan(problem, TOY_OBJECTIVES, plan, workers=workers).study

@@ -59,8 +59,8 @@ def add_commands(commands: Subparsers) -> None:
 
 
 def _export(options: argparse.Namespace) -> int:
-    from search.export_table import export_table
-    from search.exporting import REPORT, export_folder
+    from search.reports.export_table import export_table
+    from search.retraining.exporting import REPORT, export_folder
 
     folder = resolve_path(options.model, what="the model's folder")
     out = folder if options.out is None else resolve_path(options.out, what="the folder to write")
@@ -78,8 +78,8 @@ def _export(options: argparse.Namespace) -> int:
 
 def _latency(options: argparse.Namespace) -> int:
     from ecgmodels.inference.latency import REPEATS
-    from search.export_table import latency_table
-    from search.front_latency import front_latencies
+    from search.reports.export_table import latency_table
+    from search.reports.front_latency import front_latencies
 
     study = resolve_path(options.study, what="the study folder")
     with ProgressLine("model", sys.stderr) as progress:

@@ -34,14 +34,14 @@ def add_commands(commands: Subparsers) -> None:
 
 
 def _space(options: argparse.Namespace) -> int:
-    from search.space_survey import Surveyed, draw, groups, survey_table
-    from search.study_file import StudyFile
+    from search.reports.space_survey import Surveyed, draw, groups, survey_table
+    from search.study_file.reading import StudyFile
 
     study_file = StudyFile.from_toml(options.study_file)
     surveyed = Surveyed.of(study_file)
     samples = draw(surveyed, options.candidates, options.seed)
     if options.figure is not None:
-        from search.space_figure import draw_figure
+        from search.reports.space_figure import draw_figure
 
         title = f"{len(samples):,} candidates of '{study_file.name}'\n{surveyed.name}"
         draw_figure(samples, surveyed.bounds, options.figure, title=title)

@@ -11,7 +11,7 @@ from cluster.paths import resolve_path
 from search.cli.numbers import positive, seed, whole_number
 
 if TYPE_CHECKING:
-    from search.study import Study
+    from search.study.study import Study
 
 Subparsers = Any  # argparse keeps the class of add_subparsers() private
 
@@ -74,9 +74,9 @@ def _add_cluster_options(command: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from search.fronts import front_records
     from search.running import run_study
-    from search.study_file import StudyFile
+    from search.study.fronts import front_records
+    from search.study_file.reading import StudyFile
 
     outcome = run_study(
         StudyFile.from_toml(options.study_file), address=options.address, cpus=options.cpus
@@ -92,8 +92,8 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _pareto(options: argparse.Namespace) -> int:
-    from search.fronts import front_rows
-    from search.study_folder import StudyFolder
+    from search.study.folder import StudyFolder
+    from search.study.fronts import front_rows
 
     study = StudyFolder(resolve_path(options.study, what="the study folder")).open()
     print(json.dumps(front_rows(study), indent=2) if options.json else _front_table(study))
@@ -101,7 +101,7 @@ def _pareto(options: argparse.Namespace) -> int:
 
 
 def _retrain(options: argparse.Namespace) -> int:
-    from search.retrain import RetrainOptions, retrain
+    from search.retraining.retrain import RetrainOptions, retrain
 
     retrain(
         resolve_path(options.study, what="the study folder"),
@@ -119,6 +119,6 @@ def _retrain(options: argparse.Namespace) -> int:
 
 
 def _front_table(study: Study) -> str:
-    from search.front_table import front_table
+    from search.reports.front_table import front_table
 
     return front_table(study)

@@ -19,16 +19,15 @@ from optuna.storages.journal import JournalFileBackend
 
 from cluster.connect import Connection, connect
 from cluster.errors import ClusterError
-from search.conductor import Conductor, Plan
-from search.engine import Goal
-from search.failures import FailurePolicy
-from search.halving import ParetoHalving
+from search.engine.conductor import Conductor, Plan
+from search.engine.engine import Goal
+from search.engine.failures import FailurePolicy
+from search.engine.halving import ParetoHalving
+from search.execution.tune_executor import run_on_tune
 from search.problem import ProblemSpec
-from search.records import Phase
-from search.simulator import simulate
-from search.study import Study, create_study
-from search.tune_executor import run_on_tune
-from tests.toy import TOY_OBJECTIVES, ToyProblem
+from search.study.records import Phase
+from search.study.study import Study, create_study
+from tests.toy import TOY_OBJECTIVES, ToyProblem, searched
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -41,9 +40,7 @@ Search = Callable[[dict[str, Any], Plan], Study]
 @pytest.fixture(scope="module", params=["simulator", pytest.param("ray", marks=pytest.mark.slow)])
 def search(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Search:
     if request.param == "simulator":
-        return lambda arguments, plan: simulate(
-            ToyProblem(**arguments), TOY_OBJECTIVES, plan, workers=CPUS
-        )
+        return lambda arguments, plan: searched(ToyProblem(**arguments), plan, workers=CPUS)
     connection: Connection = request.getfixturevalue("local_ray")
     return lambda arguments, plan: search_on_ray(
         connection, tmp_path_factory.mktemp("study"), arguments, plan
@@ -139,7 +136,7 @@ def test_one_in_eta_leaves_each_rung(halved: Finished) -> None:
 
 def test_a_candidate_learns_the_same_wherever_it_is_run(halved: Finished) -> None:
     """How far halving lets it go depends on who came first, what it learns does not."""
-    simulated = simulate(ToyProblem(), TOY_OBJECTIVES, halved.plan, workers=CPUS)
+    simulated = searched(ToyProblem(), halved.plan, workers=CPUS)
     expected = {record.key: record.curve for record in simulated.records.values()}
     assert {record.key for record in halved.study.records.values()} == set(expected)
     for record in halved.study.records.values():

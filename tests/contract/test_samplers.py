@@ -10,18 +10,17 @@ import optuna
 import pytest
 from optuna.storages import InMemoryStorage
 
-from search.conductor import Plan
-from search.engine import Goal
-from search.fronts import front_records
-from search.halving import ParetoHalving
+from search.engine.conductor import Plan
+from search.engine.engine import Goal
+from search.engine.halving import ParetoHalving
+from search.engine.pareto import hypervolume
 from search.objectives import Bound, Objective, objective_vector
-from search.pareto import hypervolume
-from search.proposer import Proposer
-from search.records import EpochResult, Failure
-from search.samplers import SAMPLERS
-from search.simulator import simulate
-from search.study import Study, create_study
-from tests.toy import TOY_OBJECTIVES, ToyProblem
+from search.sampling.proposer import Proposer
+from search.sampling.samplers import SAMPLERS
+from search.study.fronts import front_records
+from search.study.records import EpochResult, Failure
+from search.study.study import Study, create_study
+from tests.toy import TOY_OBJECTIVES, ToyProblem, searched
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -123,7 +122,7 @@ def test_bounds_are_learned_not_only_enforced(sampler: str) -> None:
 
 def test_a_small_space_is_searched_to_its_last_candidate(sampler: str) -> None:
     plan = Plan(goal=Goal(candidates=100, max_epochs=3), sampler=sampler, startup=3)
-    study = simulate(ToyProblem(finite=8), TOY_OBJECTIVES, plan, workers=2)
+    study = searched(ToyProblem(finite=8), plan, workers=2)
     assert sorted(record.params["size"] for record in study.records.values()) == list(range(1, 9))
 
 
@@ -131,7 +130,7 @@ def test_a_search_with_halving_finds_a_front(sampler: str) -> None:
     plan = Plan(
         goal=Goal(candidates=40, max_epochs=9), sampler=sampler, halving=ParetoHalving(), seed=1
     )
-    study = simulate(ToyProblem(), TOY_OBJECTIVES, plan, workers=4)
+    study = searched(ToyProblem(), plan, workers=4)
     front = [
         objective_vector(_LOG, record.metrics, record.costs) for record in front_records(study)
     ]

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from search.study_folder import StudyFolder
+from search.study.folder import StudyFolder
 from tests.integration.conftest import ECG_STUDY
 from tests.integration.driver import (
     Home,

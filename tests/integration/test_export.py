@@ -12,7 +12,7 @@ import torch
 from ecgmodels import EfficientECGConfig, build_model, load_model, save_model
 from ecgmodels.data import open_dataset
 from ecgmodels.export.onnx import onnx_difference
-from search.evaluation import evaluate
+from search.retraining.evaluation import evaluate
 
 from .conftest import Searched
 from .driver import Home, assert_two_lines

@@ -11,7 +11,7 @@ import torch
 
 from ecgmodels import load_model
 from ecgmodels.data import open_dataset
-from search.study_folder import StudyFolder
+from search.study.folder import StudyFolder
 
 from .conftest import Searched
 from .driver import assert_two_lines, files_under

@@ -12,7 +12,7 @@ import pytest
 from optuna.trial import TrialState
 
 from ecgmodels import EfficientECGConfig, cost
-from search.pareto import dominates
+from search.engine.pareto import dominates
 
 from .conftest import Searched
 from .driver import (

@@ -10,7 +10,7 @@ import ray
 from optuna.trial import TrialState
 
 from cluster.connect import connect
-from search.study_folder import StudyFolder
+from search.study.folder import StudyFolder
 
 from .driver import StudyOnDisk, assert_two_lines, make_home
 from .ray_head import start_nodes

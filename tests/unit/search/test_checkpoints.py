@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from search.checkpoints import CheckpointFolder
-from search.records import EpochResult
+from search.study.checkpoints import CheckpointFolder
+from search.study.records import EpochResult
 
 
 @dataclass

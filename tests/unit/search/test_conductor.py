@@ -16,15 +16,15 @@ from hypothesis import strategies as st
 from optuna.storages import InMemoryStorage
 
 from cluster.resources import Resources
-from search.checkpoints import CheckpointFolder
-from search.conductor import Conductor, Plan
-from search.engine import Done, Goal, Verdict, Wait
+from search.engine.conductor import Conductor, Plan
+from search.engine.engine import Done, Goal, Verdict, Wait
+from search.engine.failures import Cause, FailurePolicy, classify
+from search.engine.halving import ParetoHalving
+from search.engine.lease import Lease, learn
 from search.errors import StudyError
-from search.failures import Cause, FailurePolicy, classify
-from search.halving import ParetoHalving
-from search.lease import Lease, learn
-from search.records import CandidateRecord, EpochResult, Failure, Phase
-from search.study import Study, create_study
+from search.study.checkpoints import CheckpointFolder
+from search.study.records import CandidateRecord, EpochResult, Failure, Phase
+from search.study.study import Study, create_study
 from tests.toy import TOY_OBJECTIVES, ToyProblem
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -7,7 +7,7 @@ import pytest
 from ecgmodels.models.efficientecg.config import EfficientECGConfig
 from ecgmodels.models.registry import FAMILIES
 from ecgmodels.training.config import TrainingConfig
-from search.descriptions import describe_configuration
+from search.reports.descriptions import describe_configuration
 from spaces import Candidate
 
 DATA: dict[str, Any] = {"leads": 2, "samples": 128, "classes": 4}

@@ -9,7 +9,7 @@ import pytest
 from ecgmodels.data import Dataset, open_dataset
 from search.ecg_problem import require_measured
 from search.errors import StudyError
-from search.study_file import StudyFile
+from search.study_file.reading import StudyFile
 from tests.unit.data.made_datasets import CLASSES, make_records, write_dataset
 
 

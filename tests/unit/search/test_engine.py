@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import pytest
 
 from cluster.resources import Resources
-from search.engine import Admitted, Done, Engine, Goal, Resume, Start, Verdict, Wait
-from search.failures import Cause, FailurePolicy, GiveUp, Retry
-from search.halving import ParetoHalving
-from search.records import CandidateRecord, EpochResult, Phase
+from search.engine.engine import Admitted, Done, Engine, Goal, Resume, Start, Verdict, Wait
+from search.engine.failures import Cause, FailurePolicy, GiveUp, Retry
+from search.engine.halving import ParetoHalving
+from search.study.records import CandidateRecord, EpochResult, Phase
 
 NARROW = Resources()
 WIDE = Resources(workers=2)
@@ -26,7 +26,7 @@ class Space:
         self.shapes = shapes
         self.offered = 0
 
-    def __call__(self) -> Admitted | None:
+    def __call__(self, paused: Collection[int] = ()) -> Admitted | None:
         if self.offered == self.size:
             return None
         number = self.offered
@@ -282,7 +282,7 @@ def test_an_exhausted_space_is_asked_once() -> None:
     space = Space(size=1)
     engine = engine_of(5, halving=None, space=space)
     asked: list[int] = []
-    engine._propose = lambda: asked.append(1) or space()
+    engine._propose = lambda paused: asked.append(1) or space()
     assert engine.next(anything) == Start(0)
     assert [engine.next(anything) for _ in range(3)] == [Wait()] * 3
     assert len(asked) == 2

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ecgmodels import EfficientECGConfig, build_model
-from search.evaluation import Evaluation, evaluation_of, evaluation_threads
+from search.retraining.evaluation import Evaluation, evaluation_of, evaluation_threads
 
 CLASSES = ("N", "A")
 # Records 3 and 5 are N, 4 is A; 3 and 4 have two segments each.

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from ecgmodels import cost
-from search.space_survey import Surveyed, draw
-from search.study_file import StudyFile
+from search.reports.space_survey import Surveyed, draw
+from search.study_file.reading import StudyFile
 from spaces import DataShape, build_space
 
 EXAMPLES = sorted((Path(__file__).resolve().parents[3] / "examples").glob("*.toml"))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from ecgmodels.errors import DataError
+from search.engine.failures import Cause, FailurePolicy, GiveUp, Retry, classify, one_line
 from search.errors import StudyError
-from search.failures import Cause, FailurePolicy, GiveUp, Retry, classify, one_line
 
 
 class OutOfMemoryError(RuntimeError):

@@ -11,10 +11,10 @@ from optuna.distributions import IntDistribution
 from optuna.storages import InMemoryStorage
 
 from cluster.resources import Resources
-from search.fronts import front_records, front_rows, most_accurate
 from search.objectives import Objective
-from search.records import EpochResult, Failure, Phase
-from search.study import Proposal, Study, create_study
+from search.study.fronts import front_records, front_rows, most_accurate
+from search.study.records import EpochResult, Failure, Phase
+from search.study.study import Proposal, Study, create_study
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 

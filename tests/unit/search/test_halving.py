@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from search.engine.halving import ParetoHalving, Point, Rung
+from search.engine.pareto import dominates
 from search.errors import StudyError
-from search.halving import ParetoHalving, Point, Rung
-from search.pareto import dominates
 
 # (error, size), both minimised.
 VALUE = st.integers(0, 9).map(float)

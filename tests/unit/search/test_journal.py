@@ -21,10 +21,10 @@ from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 
 from cluster.resources import Resources
 from search.errors import StudyError
-from search.journal import driver_lock, mend_journal
 from search.objectives import Objective
-from search.records import Phase
-from search.study import Proposal, Study, create_study
+from search.study.journal import driver_lock, mend_journal
+from search.study.records import Phase
+from search.study.study import Proposal, Study, create_study
 
 REPOSITORY = Path(__file__).parents[3]
 OBJECTIVES = [Objective("mean_f1", "max")]
@@ -142,7 +142,7 @@ DRIVE = """
 import sys, time
 from pathlib import Path
 from search.errors import StudyError
-from search.journal import driver_lock
+from search.study.journal import driver_lock
 try:
     with driver_lock(Path(sys.argv[1])):
         print("driving", flush=True)

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from cluster.resources import Resources
-from search.checkpoints import CheckpointFolder
+from search.engine.lease import Lease, ProblemCache, candidate_name, learn
 from search.errors import StudyError
-from search.lease import Lease, ProblemCache, candidate_name, learn
 from search.problem import Context, ProblemSpec, candidate_key
-from search.records import EpochResult
+from search.study.checkpoints import CheckpointFolder
+from search.study.records import EpochResult
 from tests.toy import ToyProblem
 
 PARAMS = {"size": 50, "rate": 0.01}
@@ -127,7 +127,7 @@ def test_how_often_between_rungs_is_told_in_seconds(
     folder: CheckpointFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now_s = 0.0
-    monkeypatch.setattr("search.lease.time", SimpleNamespace(monotonic=lambda: now_s))
+    monkeypatch.setattr("search.engine.lease.time", SimpleNamespace(monotonic=lambda: now_s))
     at_report = []
     for _ in learn(lease(folder, rungs=(), save_every_s=50.0), ToyProblem(), None):
         at_report.append(saved(folder))

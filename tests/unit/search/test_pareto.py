@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search.pareto import (
+from search.engine.pareto import (
     crowding_distances,
     dominates,
     front,

@@ -8,10 +8,10 @@ import re
 import pytest
 
 from cluster.resources import Resources
-from search.engine import Verdict
+from search.engine.engine import Verdict
 from search.objectives import Objective
-from search.progress import ProgressLines, format_value
-from search.records import CandidateRecord, EpochResult, Failure, Phase
+from search.reports.progress import ProgressLines, format_value
+from search.study.records import CandidateRecord, EpochResult, Failure, Phase
 
 OBJECTIVES = [Objective("mean_f1", "max"), Objective("log10_parameters", "min", exact=True)]
 

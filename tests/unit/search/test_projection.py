@@ -13,9 +13,9 @@ from optuna.trial import TrialState
 
 from cluster.resources import Resources
 from search.objectives import Objective
-from search.projection import Projection, comparable_epoch
-from search.records import CandidateRecord, EpochResult, Failure, Phase
-from search.study import Proposal, Study, create_study
+from search.sampling.projection import Projection, comparable_epoch
+from search.study.records import CandidateRecord, EpochResult, Failure, Phase
+from search.study.study import Proposal, Study, create_study
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 

@@ -14,10 +14,10 @@ from optuna.trial import TrialState
 
 from cluster.resources import Resources
 from search.objectives import Bound
-from search.proposer import Proposer
-from search.records import EpochResult, Failure, Phase
-from search.samplers import derived_seed
-from search.study import Study, create_study
+from search.sampling.proposer import Proposer
+from search.sampling.samplers import derived_seed
+from search.study.records import EpochResult, Failure, Phase
+from search.study.study import Study, create_study
 from spaces import CandidateRefused
 from tests.toy import TOY_OBJECTIVES, ToyProblem
 
@@ -162,7 +162,7 @@ def test_a_small_space_that_is_used_up_has_nothing_to_offer(sampler: str) -> Non
 def test_bounds_that_nothing_keeps_leave_nothing_to_offer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("search.proposer._LIMIT", 60)  # of 400 that take seconds
+    monkeypatch.setattr("search.sampling.proposer._LIMIT", 60)  # of 400 that take seconds
     assert proposer(new_study(), bounds=[Bound("parameters", min=1001)])() is None
 
 

@@ -9,16 +9,15 @@ from typing import Any
 
 import optuna
 
-from search.conductor import Plan
-from search.engine import Goal
-from search.fronts import front_records
-from search.halving import ParetoHalving
+from search.engine.conductor import Plan
+from search.engine.engine import Goal
+from search.engine.halving import ParetoHalving
 from search.objectives import Bound
 from search.problem import Context
-from search.records import Phase
-from search.simulator import simulate
-from search.study import Study
-from tests.toy import TOY_OBJECTIVES, ToyEpoch, ToyProblem
+from search.study.fronts import front_records
+from search.study.records import Phase
+from search.study.study import Study
+from tests.toy import TOY_OBJECTIVES, ToyEpoch, ToyProblem, searched
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -46,40 +45,37 @@ def epochs_trained(study: Study) -> int:
 
 def test_days_of_training_pass_in_seconds() -> None:
     begun = time.perf_counter()
-    study = simulate(Clocked(), TOY_OBJECTIVES, plan(sampler="random"), workers=4)
+    study = searched(Clocked(), plan(sampler="random"), workers=4)
     assert sum(record.seconds for record in study.records.values()) > 24 * 3600
     assert time.perf_counter() - begun < 5
 
 
 def test_the_same_seed_gives_the_same_study() -> None:
-    first, again = (simulate(ToyProblem(), TOY_OBJECTIVES, plan(seed=3)) for _ in range(2))
+    first, again = (searched(ToyProblem(), plan(seed=3)) for _ in range(2))
     assert first.records == again.records
-    other = simulate(ToyProblem(), TOY_OBJECTIVES, plan(seed=4))
+    other = searched(ToyProblem(), plan(seed=4))
     assert other.records != first.records
 
 
 def test_one_worker_takes_one_candidate_after_the_other() -> None:
     problem = Clocked(finite=3)
-    simulate(problem, TOY_OBJECTIVES, plan(candidates=3, epochs=2, sampler="random"))
+    searched(problem, plan(candidates=3, epochs=2, sampler="random"))
     runs = [list(group) for _, group in itertools.groupby(problem.order, lambda entry: entry[0])]
     assert [len(run) for run in runs] == [2, 2, 2]
 
 
 def test_side_by_side_shorter_epochs_are_heard_first() -> None:
     problem = Clocked(finite=2)
-    simulate(problem, TOY_OBJECTIVES, plan(candidates=2, epochs=3, sampler="random"), workers=2)
+    searched(problem, plan(candidates=2, epochs=3, sampler="random"), workers=2)
     # Size 1 ends its epochs at 1, 2, 3 hours; size 2 at 8, 16, 24. An epoch is learned when the
     # one before it was heard of.
     assert problem.order[2:] == [(1, 2), (1, 3), (2, 2), (2, 3)]
 
 
 def test_halving_spends_less_and_still_finds_a_front() -> None:
-    full = simulate(ToyProblem(), TOY_OBJECTIVES, plan(30, 27, sampler="random"), workers=4)
-    halved = simulate(
-        ToyProblem(),
-        TOY_OBJECTIVES,
-        plan(30, 27, sampler="random", halving=ParetoHalving()),
-        workers=4,
+    full = searched(ToyProblem(), plan(30, 27, sampler="random"), workers=4)
+    halved = searched(
+        ToyProblem(), plan(30, 27, sampler="random", halving=ParetoHalving()), workers=4
     )
     assert epochs_trained(full) == 30 * 27
     assert epochs_trained(halved) < 0.7 * epochs_trained(full)
@@ -91,7 +87,7 @@ def test_halving_spends_less_and_still_finds_a_front() -> None:
 
 def test_bounds_are_kept() -> None:
     bounded = plan(sampler="random", bounds=(Bound("parameters", max=30),))
-    study = simulate(ToyProblem(), TOY_OBJECTIVES, bounded)
+    study = searched(ToyProblem(), bounded)
     assert len(study.records) == 12
     assert max(record.costs["parameters"] for record in study.records.values()) <= 30
 
@@ -110,7 +106,7 @@ def test_a_wide_candidate_has_the_workers_to_itself() -> None:
                 del workers[candidate["size"]]
 
     problem = Watched(wide_above=30)
-    study = simulate(problem, TOY_OBJECTIVES, plan(sampler="random", epochs=3), workers=2)
+    study = searched(problem, plan(sampler="random", epochs=3), workers=2)
     assert {record.resources.workers for record in study.records.values()} == {1, 2}
     assert max(occupied) == 2
     assert all(record.phase is Phase.DONE for record in study.records.values())
@@ -121,7 +117,7 @@ def test_a_problem_that_ends_early_fails_its_candidate() -> None:
         def learn(self, candidate: Any, context: Context) -> Iterator[ToyEpoch]:
             yield from itertools.islice(super().learn(candidate, context), 2)
 
-    study = simulate(Brief(), TOY_OBJECTIVES, plan(candidates=1, sampler="random"))
+    study = searched(Brief(), plan(candidates=1, sampler="random"))
     failure = study.records[0].failure
     assert failure is not None
     assert failure.message == "StudyError: candidate 0 stopped learning before epoch 9"

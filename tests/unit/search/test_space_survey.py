@@ -14,9 +14,9 @@ import pytest
 from search.cli import main
 from search.errors import StudyError
 from search.objectives import Bound
-from search.space_figure import draw_figure
-from search.space_survey import Sample, Surveyed, draw, groups, survey_table
-from search.study_file import StudyFile
+from search.reports.space_figure import draw_figure
+from search.reports.space_survey import Sample, Surveyed, draw, groups, survey_table
+from search.study_file.reading import StudyFile
 from spaces import CandidateRefused
 from tests.unit.data.made_datasets import make_records, write_dataset
 

@@ -6,7 +6,7 @@ import threading
 import time
 from pathlib import Path
 
-from search.start_line import StartLine
+from search.execution.start_line import StartLine
 
 
 def test_runners_wait_until_all_that_were_announced_have_come(tmp_path: Path) -> None:

@@ -19,8 +19,8 @@ from optuna.visualization._pareto_front import _get_pareto_front_info
 from cluster.resources import Resources
 from search.errors import StudyError
 from search.objectives import Objective
-from search.records import CandidateRecord, EpochResult, Failure, Phase
-from search.study import Proposal, Study, create_study
+from search.study.records import CandidateRecord, EpochResult, Failure, Phase
+from search.study.study import Proposal, Study, create_study
 
 F1 = Objective("mean_f1", "max")
 SIZE = Objective("log10_parameters", "min", exact=True)

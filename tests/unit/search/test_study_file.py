@@ -8,7 +8,7 @@ import pytest
 
 from search.errors import StudyFileError
 from search.objectives import Bound, Objective
-from search.study_file import StudyFile
+from search.study_file.reading import StudyFile
 
 LEAST: dict[str, Any] = {"name": "mitdb", "dataset": "data/mitdb"}
 

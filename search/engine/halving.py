@@ -1,0 +1,147 @@
+"""Asynchronous successive halving that ranks by dominance instead of by accuracy alone.
+
+ASHA (Li et al. 2020) promotes the best 1/eta of a rung. Ranked by accuracy alone it would stop
+nearly every small model, although small models are half of what a front is made of. Here a rung's
+results are compared as points (objectives at this rung, costs included): first by non-dominated
+rank, then by crowding distance (Deb et al. 2002), so that what goes on is spread over all sizes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from search.engine.pareto import crowding_distances, non_dominated_ranks
+from search.errors import StudyError
+
+Point = Sequence[float]
+"""Objectives as they are minimised."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParetoHalving:
+    """Which candidates of a rung train on.
+
+    A candidate is paused at a rung until it belongs to the rung's best 1/`eta`; it can be promoted
+    later, when others have come in below it. No more than 1/`eta` of a rung leave it like that,
+    however ranks change as results come in.
+
+    When there is nothing new left to start, more may go on (`spared`): a rung with fewer than
+    `min_results` results is too small to stop what nothing in it dominates, and with
+    `finish_front` whatever stands on the study's front is trained to full length, so that the
+    front that people read is not one of half-trained models.
+    """
+
+    eta: int = 3
+    first_rung: int = 1
+    min_results: int = 3
+    finish_front: bool = True
+
+    def __post_init__(self) -> None:
+        if self.eta < 2 or self.first_rung < 1 or self.min_results < 1:
+            raise StudyError(
+                f"halving with eta {self.eta}, first_rung {self.first_rung} and min_results "
+                f"{self.min_results} has no rungs",
+                hint="eta is at least 2, first_rung and min_results at least 1",
+            )
+
+    def rungs(self, max_epochs: int) -> tuple[int, ...]:
+        """Return the epochs at which candidates are compared, all below `max_epochs`."""
+        rungs = []
+        epoch = self.first_rung
+        while epoch < max_epochs:
+            rungs.append(epoch)
+            epoch *= self.eta
+        return tuple(rungs)
+
+    def promotable(self, points: Mapping[int, Point], left: Collection[int] = ()) -> list[int]:
+        """Return the numbers that may leave a rung now, best first.
+
+        Args:
+            points: candidate number -> objectives at this rung, minimised; everything that ever
+                reached the rung, whether it left or not.
+            left: the numbers that left it already.
+        """
+        order, _ = _ranked(points)
+        quota = len(order) // self.eta
+        best = [number for number in order[:quota] if number not in left]
+        return best[: max(0, quota - len(left))]
+
+    def spared(
+        self, paused: Mapping[int, Mapping[int, Point]], last_points: Mapping[int, Point]
+    ) -> list[int]:
+        """Return the paused candidates that train on although their rungs' quotas are used up.
+
+        Args:
+            paused: number of a paused candidate -> all results at its rung.
+            last_points: every candidate's last result, whatever its length.
+        """
+        front = set(_undominated(last_points)) if self.finish_front else set()
+        return [
+            number
+            for number, rung_points in paused.items()
+            if number in front
+            or (len(rung_points) < self.min_results and number in _undominated(rung_points))
+        ]
+
+
+class Rung:
+    """The results that reached one rung; ranks them again only when something changed."""
+
+    def __init__(self, halving: ParetoHalving) -> None:
+        self._halving = halving
+        self._points: dict[int, Point] = {}
+        self._left: set[int] = set()
+        self._promotable: list[int] | None = None
+
+    def add(self, number: int, point: Point) -> None:
+        self._points[number] = point
+        self._promotable = None
+
+    def leave(self, number: int) -> None:
+        """Note that a candidate trains on."""
+        self._left.add(number)
+        self._promotable = None
+
+    def has_left(self, number: int) -> bool:
+        return number in self._left
+
+    @property
+    def points(self) -> Mapping[int, Point]:
+        """Every result that reached the rung."""
+        return self._points
+
+    def promotable(self) -> list[int]:
+        """Return the numbers that may leave now, best first."""
+        if self._promotable is None:
+            self._promotable = self._halving.promotable(self._points, self._left)
+        return self._promotable
+
+
+def _ranked(points: Mapping[int, Point]) -> tuple[list[int], list[int]]:
+    """Return numbers and their ranks, by rank, then loneliest first, then by number."""
+    if not points:
+        return [], []
+    numbers = sorted(points)
+    vectors = [points[number] for number in numbers]
+    ranks = non_dominated_ranks(vectors)
+    distances = _distances_within_ranks(vectors, ranks)
+    order = sorted(range(len(numbers)), key=lambda i: (ranks[i], -distances[i], numbers[i]))
+    return [numbers[i] for i in order], [ranks[i] for i in order]
+
+
+def _undominated(points: Mapping[int, Point]) -> list[int]:
+    numbers, ranks = _ranked(points)
+    return [number for number, rank in zip(numbers, ranks, strict=True) if rank == 0]
+
+
+def _distances_within_ranks(vectors: Sequence[Point], ranks: Sequence[int]) -> list[float]:
+    distances = [0.0] * len(vectors)
+    members: dict[int, list[int]] = {}
+    for i, rank in enumerate(ranks):
+        members.setdefault(rank, []).append(i)
+    for places in members.values():
+        lonely = crowding_distances([vectors[i] for i in places])
+        for i, distance in zip(places, lonely, strict=True):
+            distances[i] = float(distance)
+    return distances

@@ -1,0 +1,1 @@
+"""Where candidates are run: virtual time, Ray Tune, Ray Train."""

@@ -1,0 +1,1 @@
+"""What becomes of the front: models trained in full, evaluated, exported."""

@@ -1,0 +1,1 @@
+"""The TOML file that says what is searched and how."""
