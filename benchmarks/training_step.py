@@ -56,7 +56,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print JSON rows")
     options = parser.parse_args()
     rows: list[Row] = []
-    for section in options.only:
+    for section in dict.fromkeys(options.only):
         rows += SECTIONS[section](2 if options.quick else 5)
         print(f"{section} measured", file=sys.stderr)
     show(rows, as_json=options.json)
