@@ -9,8 +9,10 @@ forgotten.
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Callable
 
+from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import (
     BaseSampler,
     GPSampler,
@@ -29,13 +31,19 @@ OURS = "front"
 OPTUNAS: dict[str, SamplerFactory] = {
     "tpe": lambda seed, startup: TPESampler(seed=seed, n_startup_trials=startup),
     "nsga2": lambda seed, startup: NSGAIISampler(seed=seed, population_size=max(2, startup)),
-    "nsga3": lambda seed, startup: NSGAIIISampler(seed=seed, population_size=max(2, startup)),
+    "nsga3": lambda seed, startup: _nsga3(seed, startup),
     "gp": lambda seed, startup: GPSampler(seed=seed, n_startup_trials=startup),
     "random": lambda seed, startup: RandomSampler(seed=seed),
 }
 
 SAMPLERS = (OURS, *OPTUNAS)
 DEFAULT_SAMPLER = OURS
+
+
+def _nsga3(seed: int, startup: int) -> BaseSampler:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        return NSGAIIISampler(seed=seed, population_size=max(2, startup))
 
 
 def derived_seed(seed: int, *labels: object) -> int:

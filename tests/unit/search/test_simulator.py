@@ -17,7 +17,7 @@ from search.problem import Context
 from search.study.fronts import front_records
 from search.study.records import Phase
 from search.study.study import Study
-from tests.toy import TOY_OBJECTIVES, ToyEpoch, ToyProblem, searched
+from tests.toy import ToyEpoch, ToyProblem, searched
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
