@@ -129,7 +129,7 @@ def test_a_small_space_is_searched_to_its_last_candidate(sampler: str) -> None:
 
 def test_a_search_with_halving_finds_a_front(sampler: str) -> None:
     plan = Plan(
-        goal=Goal(candidates=30 if sampler == "gp" else 40, max_epochs=9),
+        goal=Goal(candidates=40, max_epochs=9),
         sampler=sampler,
         halving=ParetoHalving(),
         seed=1,
