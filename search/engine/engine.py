@@ -156,6 +156,7 @@ class Engine:
         self._halted: str | None = None
         self._bugs_in_a_row: list[str] = []
         self._spent_epochs = 0
+        self._shapes: set[Resources] = set()
         for record in sorted(records, key=lambda record: record.number):
             self._restore(record)
 
@@ -173,6 +174,8 @@ class Engine:
         if self._budget_is_spent:
             return Wait() if self._running else Done()
         if not self._waiting:
+            if self._running and not any(fits(shape) for shape in self._shapes):
+                return Wait()  # what is chosen when there is room knows more
             self._find_work()
         if not self._waiting:
             return Wait() if self._running else Done(self._exhausted)
@@ -217,11 +220,11 @@ class Engine:
         return decision
 
     def conclude(self) -> list[int]:
-        """After `Done`: stop for good whatever is still paused, and return its numbers."""
-        paused = [n for n, trial in self._trials.items() if trial.phase is Phase.PAUSED]
-        for number in paused:
+        """After `Done`: stop for good whatever still waits, and return its numbers."""
+        left = [n for n, t in self._trials.items() if t.phase in (Phase.PAUSED, Phase.QUEUED)]
+        for number in left:
             self._set_phase(number, Phase.STOPPED)
-        return paused
+        return left
 
     @property
     def _budget_is_spent(self) -> bool:
@@ -245,6 +248,7 @@ class Engine:
                 return
             if isinstance(found, Admitted):
                 self._trials[found.number] = _Trial(found.resources, Phase.QUEUED)
+                self._shapes.add(found.resources)
                 self._waiting.append(found.number)
                 return
             self._exhausted = "the space has no new candidate within the bounds to offer"
@@ -331,6 +335,7 @@ class Engine:
     def _restore(self, record: CandidateRecord) -> None:
         trial = _Trial(record.resources, record.phase, losses=record.losses)
         self._trials[record.number] = trial
+        self._shapes.add(record.resources)
         for epoch in record.curve:
             self._add(record.number, epoch)
             if epoch.number in self._rungs and epoch.number < record.epochs:

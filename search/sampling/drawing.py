@@ -7,6 +7,7 @@ point of the space is drawn; its exact costs are known before anybody hears of i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -118,20 +119,17 @@ def draft(problem: Problem, trial: DrawnTrial) -> Draft | None:
 
 def to_unit(distribution: FloatDistribution | IntDistribution, value: float) -> float:
     """Return where in its range a number lies, from 0 to 1; by its logarithm where that counts."""
-    low, high = float(distribution.low), float(distribution.high)
+    low, high = _ends(distribution)
     if high <= low:
         return 0.5
     if distribution.log:
-        return float(np.log(value / low) / np.log(high / low))
+        return math.log(value / low) / math.log(high / low)
     return (value - low) / (high - low)
 
 
 def from_unit(distribution: FloatDistribution | IntDistribution, place: float) -> float | int:
     """Return the number at a place from 0 to 1 of its range; each whole number has equal room."""
-    low, high = float(distribution.low), float(distribution.high)
-    if isinstance(distribution, IntDistribution):
-        low, high = low - 0.5 * distribution.step, high + 0.5 * distribution.step
-        low = max(low, 0.5) if distribution.log else low
+    low, high = _ends(distribution)
     if distribution.log:
         value = low * (high / low) ** place
     else:
@@ -141,3 +139,12 @@ def from_unit(distribution: FloatDistribution | IntDistribution, place: float) -
         value = distribution.low + step * round((value - distribution.low) / step)
     value = min(max(value, distribution.low), distribution.high)
     return int(value) if isinstance(distribution, IntDistribution) else float(value)
+
+
+def _ends(distribution: FloatDistribution | IntDistribution) -> tuple[float, float]:
+    """Return the range, by half a step wider where numbers are whole."""
+    low, high = float(distribution.low), float(distribution.high)
+    if isinstance(distribution, IntDistribution):
+        low, high = low - 0.5 * distribution.step, high + 0.5 * distribution.step
+        low = max(low, 0.5) if distribution.log else low
+    return low, high

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import ndtr
 
 from search.objectives import LOG10_PREFIX, Objective, objective_vector
 from search.sampling.curve_model import CurveModel, Results
@@ -29,6 +30,10 @@ _RESULTS = 300
 """Results that are modelled at most: time grows with their cube."""
 _REFIT = 1.1
 """Scales are fitted again when there are so many times the results they were fitted to."""
+_FAILURE = "ecgsearch:failure"
+"""The name of what is modelled beside the learned objectives."""
+_UNSURE = 0.2
+"""How far from 0 or 1 an outcome that is foreseen may lie."""
 _DECADES = 3.0
 """Sizes are encoded in units of so many decades."""
 _WORST_SHARE = 0.25
@@ -70,7 +75,7 @@ class Outlook:
         self._observed = self._results()
         self.attributes: dict[str, Any] = {}
         """What is to be found again beside the proposal that this outlook leads to."""
-        self._models = self._fit()
+        self._fit()
         self._points = np.array([self._point(record) for record in self._measured])
         self._reference = self._worst(drafts)
 
@@ -87,7 +92,8 @@ class Outlook:
         rows = self._encoder.rows([encoded_draft(self._study.objectives, d) for d in drafts])
         costs = [d.costs for d in drafts]
         mean, deviation = self._expected(self._believing, rows, costs, epochs, None)
-        return self._gains(np.concatenate([self._points, self._beliefs]), mean, deviation)
+        gains = self._gains(np.concatenate([self._points, self._beliefs]), mean, deviation)
+        return gains * self._chance_to_learn(rows)
 
     def record_gains(self, records: Sequence[CandidateRecord], epochs: float) -> FloatArray:
         """Return what each candidate, trained on for so long, would add to the front there is."""
@@ -99,24 +105,31 @@ class Outlook:
 
     # What it is made of -----------------------------------------------------------------------
 
-    def _fit(self) -> list[CurveModel]:
+    def _fit(self) -> None:
         fitted_to, scales = self._last_scales()
+        told = len(self._observed) + len(self._failed)
+        refit = told >= _REFIT * fitted_to
         metrics = [self._study.objectives[place].metric for place in self._learned]
-        models = [
-            CurveModel(self._modelled(self._observed, place), self._max_epochs, scales.get(m, {}))
-            for place, m in zip(self._learned, metrics, strict=True)
-        ]
-        if len(self._observed) >= _REFIT * fitted_to:
-            for model in models:
+        models = {
+            metric: CurveModel(
+                self._modelled(self._observed, place), self._max_epochs, scales.get(metric, {})
+            )
+            for place, metric in zip(self._learned, metrics, strict=True)
+        }
+        fitted = dict(models)
+        self._failure: CurveModel | None = None
+        if self._failed:
+            outcomes = self._modelled(self._outcomes(), 0)
+            self._failure = CurveModel(outcomes, self._max_epochs, scales.get(_FAILURE, {}))
+            fitted[_FAILURE] = self._failure
+        if refit:
+            for model in fitted.values():
                 model.refit()
-            self.attributes[SCALES_ATTRIBUTE] = {
-                "results": len(self._observed),
-                "scales": {m: model.scales for m, model in zip(metrics, models, strict=True)},
-            }
-        self._models = models
+            kept = {name: model.scales for name, model in fitted.items()}
+            self.attributes[SCALES_ATTRIBUTE] = {"results": told, "scales": kept}
+        self._models = list(models.values())
         self._beliefs, _ = self._of_records(self._unfinished, self._max_epochs)
-        self._believing = self._believed(models)
-        return models
+        self._believing = self._believed(self._models)
 
     def _believed(self, models: Sequence[CurveModel]) -> list[CurveModel]:
         """Take what is still to come for what is expected of it: nobody need ask there again."""
@@ -190,10 +203,7 @@ class Outlook:
         return objective_vector(self._study.objectives, record.metrics, record.costs)
 
     def _results(self) -> list[_Observed]:
-        """Return the results to model: of each candidate the last, and those at its rungs.
-
-        A candidate that failed counts with the worst there is.
-        """
+        """Return the results to model: of each candidate the last, and those at its rungs."""
         last: list[_Observed] = []
         earlier: list[_Observed] = []
         for record in self._measured:
@@ -212,12 +222,22 @@ class Outlook:
         last.sort(key=lambda o: (-o.epoch, -o.number))
         earlier.sort(key=lambda o: (-o.epoch, -o.number))
         kept = [*last, *earlier][:_RESULTS]
-        worst = tuple(max(o.point[i] for o in kept) for i in range(len(self._study.objectives)))
-        kept += [
-            _Observed(number=record.number, epoch=self._max_epochs, point=worst)
-            for record in self._failed[-_RESULTS // 2 :]
-        ]
         return sorted(kept, key=lambda o: (o.number, o.epoch))
+
+    def _outcomes(self) -> list[_Observed]:
+        """Return who learned something, 1, and who failed, 0 (as points: minimised)."""
+        told = [(r.number, 0.0) for r in self._failed] + [(r.number, -1.0) for r in self._measured]
+        return [
+            _Observed(number=number, epoch=1.0, point=(value,))
+            for number, value in sorted(told)[-_RESULTS:]
+        ]
+
+    def _chance_to_learn(self, rows: FloatArray) -> FloatArray:
+        """Return how likely candidates are not to fail, float64 [row]."""
+        if self._failure is None:
+            return np.ones(len(rows))
+        mean, deviation = self._failure.predict(rows, 1.0)
+        return np.asarray(ndtr((mean - 0.5) / np.hypot(deviation, _UNSURE)))
 
     def _modelled(self, observed: Sequence[_Observed], place: int) -> Results:
         numbers = sorted({o.number for o in observed})

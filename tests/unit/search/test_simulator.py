@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import itertools
+import math
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import optuna
+import pytest
 
 from search.engine.conductor import Plan
 from search.engine.engine import Goal
 from search.engine.halving import ParetoHalving
-from search.objectives import Bound
+from search.engine.pareto import hypervolume
+from search.errors import StudyError
+from search.execution.simulator import simulate
+from search.objectives import Bound, Objective
 from search.problem import Context
 from search.study.fronts import front_records
 from search.study.records import Phase
@@ -121,3 +126,51 @@ def test_a_problem_that_ends_early_fails_its_candidate() -> None:
     failure = study.records[0].failure
     assert failure is not None
     assert failure.message == "StudyError: candidate 0 stopped learning before epoch 9"
+
+
+# By budget, for benchmarks -----------------------------------------------------------------------
+
+LOG = [Objective("accuracy", "max"), Objective("log10_parameters", "min", exact=True)]
+
+
+@pytest.mark.parametrize("workers", [1, 7])
+def test_a_budget_of_epochs_is_spent_and_not_overdrawn(workers: int) -> None:
+    result = simulate(
+        ToyProblem(), LOG, max_epochs=9, budget_epochs=50, workers=workers, sampler="random"
+    )
+    spent = sum(trial.epochs for trial in result.trials)
+    assert 50 <= spent < 50 + workers
+    assert len(result.epoch_order) == spent
+    assert {trial.state for trial in result.trials} <= {"done", "stopped"}
+
+
+def test_a_search_needs_something_that_ends_it() -> None:
+    with pytest.raises(StudyError, match="nothing would end the search"):
+        simulate(ToyProblem(), LOG, max_epochs=9)
+
+
+def test_a_trace_tells_the_volume_of_all_results_so_far() -> None:
+    result = simulate(ToyProblem(), LOG, max_epochs=9, budget_epochs=40, workers=3)
+    trace = result.hypervolume_trace((0.0, 3.0))
+    assert [spent for spent, _ in trace] == list(range(1, len(trace) + 1))
+    assert [volume for _, volume in trace] == sorted(volume for _, volume in trace)
+    points = [
+        (-epoch.metrics["accuracy"], math.log10(trial.costs["parameters"]))
+        for trial in result.trials
+        for epoch in trial.curve
+    ]
+    assert trace[-1][1] == pytest.approx(hypervolume(points, (0.0, 3.0)))
+
+
+def test_trials_have_their_times() -> None:
+    result = simulate(Clocked(finite=2), LOG, max_epochs=2, candidates=2, halving=None)
+    first, second = result.trials
+    assert (first.started_s, second.started_s) == (0.0, first.finished_s)
+    assert first.finished_s == 2 * 3600.0 * first.params["size"] ** 3
+
+
+def test_the_front_is_of_trials() -> None:
+    result = simulate(ToyProblem(), LOG, max_epochs=9, budget_epochs=60)
+    front = result.front()
+    assert front == sorted(front, key=lambda trial: trial.costs["parameters"])
+    assert {trial.number for trial in front} <= {trial.number for trial in result.trials}
