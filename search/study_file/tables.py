@@ -67,10 +67,10 @@ class BudgetTable(Table):
 class SamplerTable(Table):
     """`[sampler]`: who proposes."""
 
-    name: Literal["tpe", "nsga2", "random"] = "tpe"
+    name: Literal["front", "tpe", "nsga2", "nsga3", "gp", "random"] = "tpe"
 
     startup: int = Field(default=10, ge=1)
-    """Random proposals before the sampler learns from results; NSGA-II's population."""
+    """Proposals before the sampler learns from results; population of NSGA-II and NSGA-III."""
 
     @model_validator(mode="after")
     def _startup_has_effect(self) -> Self:

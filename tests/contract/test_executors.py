@@ -144,6 +144,32 @@ def test_a_candidate_learns_the_same_wherever_it_is_run(halved: Finished) -> Non
         assert record.curve[:both] == expected[record.key][:both]
 
 
+# A search in which the sampler says who is promoted ----------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def advised(search: Search) -> Finished:
+    plan = Plan(
+        goal=Goal(candidates=14, max_epochs=9), sampler="front", startup=5, halving=ParetoHalving()
+    )
+    return Finished(search({}, plan), plan)
+
+
+def test_promotions_go_on_from_the_rung_where_candidates_paused(advised: Finished) -> None:
+    records = advised.study.records.values()
+    assert len(records) == 14
+    for record in records:
+        assert record.epochs in ({9} if record.phase is Phase.DONE else {1, 3})
+        assert [epoch.number for epoch in record.curve] == list(range(1, record.epochs + 1))
+    assert Phase.DONE in {record.phase for record in records}
+    assert max(record.attempt for record in records) > 1
+
+
+def test_nothing_that_was_proposed_had_to_be_turned_down(advised: Finished) -> None:
+    assert not advised.study.rejections
+    assert all(trial.state.is_finished() for trial in advised.trials)
+
+
 # Failures ---------------------------------------------------------------------------------------
 
 
