@@ -134,8 +134,8 @@ class LateBloomers(SyntheticProblem):
 class Ravine(SyntheticProblem):
     """A narrow bent valley in a plain of chance.
 
-    Two fifths of the space learn nothing. Where something is learned, learning rate, weight decay
-    and size must keep to a curve; off it training breaks down at some epoch and stays there.
+    A third of the space learns nothing. Where something is learned, learning rate, weight decay and
+    size must keep to a curve; off it (another third) training breaks down at some epoch for good.
     """
 
     name: ClassVar[str] = "ravine"

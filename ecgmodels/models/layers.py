@@ -89,7 +89,7 @@ class ConvNorm(nn.Module):
     def forward(self, x: Tensor, mask: SignalMask) -> Tensor:
         """Return a map of the recordings that `mask` tells; a kernel above 1 wants `x` 0 beyond."""
         y = self.conv(x)
-        if kernels_serve(self, y):
+        if kernels_serve(self, y, self.norm, self.activation):
             return norm_activation(self.norm, self.activation, y, mask)
         return self.activation(self.norm(y, mask))
 

@@ -7,12 +7,14 @@ point of the space is drawn; its exact costs are known before anybody hears of i
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
@@ -52,12 +54,12 @@ class DrawnTrial:
     def suggest_float(
         self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
     ) -> float:
-        return float(self._suggest(name, FloatDistribution(low, high, log=log, step=step)))
+        return float(self._suggest(name, _floats(low, high, log, step)))
 
     def suggest_int(
         self, name: str, low: int, high: int, *, step: int = 1, log: bool = False
     ) -> int:
-        return int(self._suggest(name, IntDistribution(low, high, log=log, step=step)))
+        return int(self._suggest(name, _ints(low, high, log, step)))
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
         return self._suggest(name, CategoricalDistribution(tuple(choices)))
@@ -86,6 +88,17 @@ class DrawnTrial:
 
     def _changes(self) -> bool:
         return bool(self._rng.random() < self._changed)
+
+
+# The same range is one object: it is asked for some hundred times a proposal, and compared.
+@functools.lru_cache(maxsize=4096)
+def _floats(low: float, high: float, log: bool, step: float | None) -> FloatDistribution:
+    return FloatDistribution(low, high, log=log, step=step)
+
+
+@functools.lru_cache(maxsize=4096)
+def _ints(low: int, high: int, log: bool, step: int) -> IntDistribution:
+    return IntDistribution(low, high, log=log, step=step)
 
 
 _ABSENT = object()
@@ -119,12 +132,19 @@ def draft(problem: Problem, trial: DrawnTrial) -> Draft | None:
 
 def to_unit(distribution: FloatDistribution | IntDistribution, value: float) -> float:
     """Return where in its range a number lies, from 0 to 1; by its logarithm where that counts."""
+    return float(to_units(distribution, np.array([value], dtype=np.float64))[0])
+
+
+def to_units(
+    distribution: FloatDistribution | IntDistribution, values: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Return `to_unit` of each value, float64 [value]; NaN stays NaN."""
     low, high = _ends(distribution)
     if high <= low:
-        return 0.5
+        return np.full_like(values, 0.5)
     if distribution.log:
-        return math.log(value / low) / math.log(high / low)
-    return (value - low) / (high - low)
+        return np.asarray(np.log(values / low) / math.log(high / low))
+    return (values - low) / (high - low)
 
 
 def from_unit(distribution: FloatDistribution | IntDistribution, place: float) -> float | int:

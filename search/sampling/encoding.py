@@ -23,7 +23,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from search.sampling.drawing import to_unit
+from search.sampling.drawing import to_units
 
 FloatArray = npt.NDArray[np.float64]
 _APART = 2.0**-0.5
@@ -53,9 +53,7 @@ class Encoder:
             for name, distribution in candidate.distributions.items():
                 spread[name] = _joined(spread.get(name), distribution)
         self._distributions = {
-            name: spread[name]
-            for name in sorted(spread)
-            if np.ptp(_columns(name, spread[name], candidates), axis=0).any()
+            name: spread[name] for name in sorted(spread) if _differs(name, candidates)
         }
         sizes = len(candidates[0].sizes)
         self.names = (*self._distributions, *(f"size {i}" for i in range(sizes)))
@@ -73,7 +71,7 @@ class Encoder:
 
 def _joined(known: BaseDistribution | None, other: BaseDistribution) -> BaseDistribution:
     """Return the distribution that covers both: ranges may depend on other parameters."""
-    if known is None or known == other or type(known) is not type(other):
+    if known is other or known is None or known == other or type(known) is not type(other):
         return known or other
     if isinstance(known, CategoricalDistribution) and isinstance(other, CategoricalDistribution):
         return CategoricalDistribution(tuple(dict.fromkeys((*known.choices, *other.choices))))
@@ -84,21 +82,25 @@ def _joined(known: BaseDistribution | None, other: BaseDistribution) -> BaseDist
     )
 
 
+def _differs(name: str, candidates: Sequence[Encoded]) -> bool:
+    first = candidates[0].params.get(name, _ABSENT)
+    return any(candidate.params.get(name, _ABSENT) != first for candidate in candidates)
+
+
 def _columns(
     name: str, distribution: BaseDistribution, candidates: Sequence[Encoded]
 ) -> FloatArray:
-    values = [candidate.params.get(name, _ABSENT) for candidate in candidates]
     if isinstance(distribution, CategoricalDistribution):
-        places = {choice: i for i, choice in enumerate((*distribution.choices, _ABSENT))}
-        columns = np.zeros((len(values), len(places)))
-        columns[range(len(values)), [places.get(value, len(places) - 1) for value in values]] = (
-            _APART
-        )
+        last = len(distribution.choices)
+        place = {choice: i for i, choice in enumerate(distribution.choices)}
+        columns = np.zeros((len(candidates), last + 1))
+        chosen = [place.get(candidate.params.get(name, _ABSENT), last) for candidate in candidates]
+        columns[range(len(candidates)), chosen] = _APART
         return columns
     assert isinstance(distribution, FloatDistribution | IntDistribution)
-    return np.array(
-        [[0.5 if value is _ABSENT else to_unit(distribution, value)] for value in values]
-    )
+    values = np.array([candidate.params.get(name, np.nan) for candidate in candidates], np.float64)
+    places = to_units(distribution, values)
+    return np.where(np.isnan(places), 0.5, places)[:, None]
 
 
 def _width(distribution: BaseDistribution) -> int:

@@ -100,7 +100,8 @@ def _examine(record: Record, beats: Beats) -> _Found:
     known = np.zeros(count, dtype=np.bool_)
     pr_interval_s = np.full(count, np.nan)
     usable = np.isfinite(record.signal_mv).any(axis=1)
-    if count > _LEAST_NEIGHBOURS and usable.any() and record.signal_mv.shape[1] > 1:
+    has_slope = record.signal_mv.shape[1] > max(1.0, 2 * record.rate_hz / RATE_HZ)
+    if count > _LEAST_NEIGHBOURS and usable.any() and has_slope:
         signal_mv, gap = bridge_leads(record.signal_mv[usable], record.rate_hz)
         ratio = Fraction(RATE_HZ / record.rate_hz).limit_denominator(1000)
         signal = resample(signal_mv, ratio)

@@ -149,7 +149,8 @@ class InvertedResidual(nn.Module):
     def forward(self, x: Tensor, mask: SignalMask) -> tuple[Tensor, SignalMask]:
         """Return the block's map and its mask."""
         strided = mask.strided(self.stride)
-        if kernels_serve(self, x):
+        expand = () if self.expand is None else (self.expand,)
+        if kernels_serve(self, x, *expand, self.depthwise, self.squeeze_excite, self.project):
             adds = self.residual and isinstance(self.drop_path, nn.Identity)
             branch = inverted_residual(self, mask.zero(x), mask, strided, residual=adds)
             if adds:

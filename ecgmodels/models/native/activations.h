@@ -22,8 +22,8 @@ INLINE float exponential(float x) {
   p = p * f + 2.4022349e-1f;
   p = p * f + 6.9314718e-1f;
   p = p * f + 1.0f;
-  union { float f; int32_t i; } bits = {p};
-  bits.i += (int32_t)n << 23;
+  union { float f; uint32_t i; } bits = {p};
+  bits.i += (uint32_t)(int32_t)n << 23;
   return bits.f;
 }
 

@@ -84,13 +84,14 @@ class _InvertedResidual(torch.autograd.Function):
         *learned: Tensor,
     ) -> Tensor:
         taps, _, _, reduce, reduce_bias, restore, restore_bias, project, _, _, *expansion = learned
+        taps = taps.contiguous()
         mask, strided = masks
         x = in_channels_last(x)
         activation = ACTIVATIONS[type(block.depthwise.activation)]
         if block.expand is None:
             y1, norm1, activation1 = x, _no_norm(x), IDENTITY
         else:
-            y1, activation1 = _product(x, expansion[0]), activation
+            y1, activation1 = in_channels_last(_product(x, expansion[0])), activation
             norm1 = statistics(block.expand.norm, y1, mask)
 
         y2 = _empty_map(y1, -(-y1.shape[3] // block.stride))

@@ -94,7 +94,7 @@ def kernels() -> Kernels | None:
         return None
     try:
         return Kernels(_compiled(compiler))
-    except (OSError, subprocess.SubprocessError, AttributeError) as error:
+    except (OSError, RuntimeError, subprocess.SubprocessError, AttributeError) as error:
         warnings.warn(
             f"training goes without compiled kernels, and slower: {compiler} failed ({error})",
             stacklevel=2,

@@ -44,10 +44,14 @@ ACTIVATIONS: Mapping[type[nn.Module], Activation] = MappingProxyType(
 )
 
 
-def kernels_serve(module: nn.Module, x: Tensor) -> bool:
+def kernels_serve(module: nn.Module, x: Tensor, *inner: nn.Module) -> bool:
     """Return whether `module` is learning from `x` on a CPU in float32, and there are kernels.
 
-    They do not while torch looks on at what is computed, to compile, export, count or vectorise it.
+    They do not while torch looks on at what is computed, to compile, export, count or vectorise it,
+    nor where something in `module` is not as it was built.
+
+    Args:
+        inner: what the kernels compute in place of, whose own `forward` is not called.
     """
     return (
         module.training
@@ -61,7 +65,21 @@ def kernels_serve(module: nn.Module, x: Tensor) -> bool:
         and not torch._C._functorch.is_functorch_wrapped_tensor(x)
         and not torch._C._len_torch_dispatch_stack()
         and kernels() is not None
+        and all(_is_as_built(part) for own in inner for part in own.modules())
     )
+
+
+def _is_as_built(module: nn.Module) -> bool:
+    """Return whether no hook waits for `module`, and the kernels do what it does."""
+    if module._forward_hooks or module._forward_pre_hooks or module._backward_hooks:
+        return False
+    if isinstance(module, BatchNorm):
+        # Frozen for fine-tuning, say.
+        return module.training and module.running_mean is not None and module.momentum is not None
+    if isinstance(module, nn.GELU):
+        return module.approximate == "none"
+    has_parts = next(module.children(), None) is not None
+    return has_parts or isinstance(module, nn.Conv2d | nn.Linear) or type(module) in ACTIVATIONS
 
 
 def compiled() -> Kernels:

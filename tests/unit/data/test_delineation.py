@@ -174,6 +174,13 @@ def test_a_rate_too_low_for_a_qrs_complex_is_refused() -> None:
         find_p_waves(_record(record.signal_mv, 40.0), beats)
 
 
+@pytest.mark.parametrize("samples", [1, 2, 7, 8, 9])
+def test_nothing_is_known_of_a_record_of_some_milliseconds(samples: int) -> None:
+    record = _record(np.zeros((2, samples)), 1000.0)
+    beats = _beats(np.zeros(4, dtype=np.int64))
+    assert not find_p_waves(record, beats).known.any()
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     seed=st.integers(0, 2**32),

@@ -6,7 +6,7 @@ import copy
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -138,3 +138,84 @@ def test_a_compiler_that_fails_is_told_and_done_without(tmp_path: Path) -> None:
 def test_without_a_compiler_nothing_is_said(tmp_path: Path) -> None:
     found = compiled_in(tmp_path, CC="no-such-compiler")
     assert (found.stdout, found.stderr) == ("none\n", "")
+
+
+# Networks that are not as they were built ---------------------------------------------------------
+
+
+def _answer(change: Callable[[nn.Module], object], *, kernels: bool) -> dict[str, Tensor]:
+    """Return a network's logits, gradients and running statistics after one step, once changed."""
+    torch.manual_seed(0)
+    config = EfficientECGConfig(leads=2, samples=64, classes=3, base="tiny", width=0.5)
+    model = build_model(config).train()
+    change(model)
+    signal = torch.randn(4, 2, 64)
+    with pytest.MonkeyPatch.context() as patch:
+        if not kernels:
+            patch.setattr(operations, "kernels", lambda: None)
+        logits = model(signal, torch.zeros(4, 0), torch.zeros(4, 0, dtype=torch.bool))
+        logits.square().sum().backward()
+    gradients = {n: p.grad for n, p in model.named_parameters() if p.grad is not None}
+    return {"logits": logits.detach(), **gradients, **dict(model.named_buffers())}
+
+
+def _norms(model: nn.Module) -> list[nn.BatchNorm2d]:
+    return [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+
+
+def _freeze(model: nn.Module) -> None:
+    for norm in _norms(model):
+        norm.eval()
+
+
+def _forget(model: nn.Module) -> None:
+    for norm in _norms(model):
+        norm.track_running_stats = False
+        norm.running_mean = norm.running_var = norm.num_batches_tracked = None
+
+
+def _average(model: nn.Module) -> None:
+    for norm in _norms(model):
+        norm.momentum = None
+
+
+def _hook(model: nn.Module) -> None:
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):
+            module.register_forward_hook(lambda module, inputs, output: 2 * output)
+
+
+def _replace(model: nn.Module, activation: nn.Module) -> None:
+    for module in model.modules():
+        if isinstance(getattr(module, "activation", None), nn.SiLU):
+            module.activation = activation
+
+
+def _stride(model: nn.Module) -> None:
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):
+            twice = torch.stack([module.weight.detach(), module.weight.detach()], dim=-1)
+            module.weight = nn.Parameter(twice[..., 0])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        _freeze,
+        _forget,
+        _average,
+        _hook,
+        _stride,
+        lambda model: _replace(model, nn.Mish()),
+        lambda model: _replace(model, nn.GELU("tanh")),
+    ],
+    ids=["frozen", "no statistics", "cumulative", "hooked", "strided", "mish", "gelu by tanh"],
+)
+def test_networks_that_were_changed_do_what_torch_does(
+    change: Callable[[nn.Module], object],
+) -> None:
+    ours, torchs = (_answer(change, kernels=kernels) for kernels in (True, False))
+    assert ours.keys() == torchs.keys()
+    for name, value in torchs.items():
+        if value is not None:
+            torch.testing.assert_close(ours[name], value, rtol=1e-3, atol=1e-4, msg=name)
