@@ -1,8 +1,8 @@
 """The problems that searches are compared on, and which of them are for tuning.
 
 `TUNING` are for looking at while a search is changed. `FINAL` are for the table, and nothing but
-the table: their families share none of the tuning problems' spaces, formulas or seeds. The split
-was made before any search was tuned on either.
+the table: their families share none of the tuning problems' spaces, formulas or seeds, and were
+fixed before a search of ours had run on any of them.
 
 One more final problem, `SURROGATE`, is fitted to real learning curves of EfficientECG on MIT-BIH;
 it is in `FINAL` where their table is (see mitdb_surrogate.py).

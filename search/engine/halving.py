@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from search.engine.pareto import crowding_distances, non_dominated_ranks
+from search.engine.pareto import crowding_distances, front, non_dominated_ranks
 from search.errors import StudyError
 
 Point = Sequence[float]
@@ -62,7 +62,7 @@ class ParetoHalving:
                 reached the rung, whether it left or not.
             left: the numbers that left it already.
         """
-        order, _ = _ranked(points)
+        order = _ranked(points)
         quota = len(order) // self.eta
         best = [number for number in order[:quota] if number not in left]
         return best[: max(0, quota - len(left))]
@@ -76,11 +76,11 @@ class ParetoHalving:
             paused: number of a paused candidate -> all results at its rung.
             last_points: every candidate's last result, whatever its length.
         """
-        front = set(_undominated(last_points)) if self.finish_front else set()
+        finished = _undominated(last_points) if self.finish_front else set()
         return [
             number
             for number, rung_points in paused.items()
-            if number in front
+            if number in finished
             or (len(rung_points) < self.min_results and number in _undominated(rung_points))
         ]
 
@@ -118,21 +118,21 @@ class Rung:
         return self._promotable
 
 
-def _ranked(points: Mapping[int, Point]) -> tuple[list[int], list[int]]:
-    """Return numbers and their ranks, by rank, then loneliest first, then by number."""
+def _ranked(points: Mapping[int, Point]) -> list[int]:
+    """Return numbers by rank, then loneliest first, then by number."""
     if not points:
-        return [], []
+        return []
     numbers = sorted(points)
     vectors = [points[number] for number in numbers]
     ranks = non_dominated_ranks(vectors)
     distances = _distances_within_ranks(vectors, ranks)
     order = sorted(range(len(numbers)), key=lambda i: (ranks[i], -distances[i], numbers[i]))
-    return [numbers[i] for i in order], [ranks[i] for i in order]
+    return [numbers[i] for i in order]
 
 
-def _undominated(points: Mapping[int, Point]) -> list[int]:
-    numbers, ranks = _ranked(points)
-    return [number for number, rank in zip(numbers, ranks, strict=True) if rank == 0]
+def _undominated(points: Mapping[int, Point]) -> set[int]:
+    numbers = list(points)
+    return {numbers[i] for i in front([points[number] for number in numbers])}
 
 
 def _distances_within_ranks(vectors: Sequence[Point], ranks: Sequence[int]) -> list[float]:

@@ -141,7 +141,7 @@ def test_a_search_with_halving_finds_a_front(sampler: str) -> None:
     # The best there is: size n at rate 0.01 has an accuracy of log(n + 1) / 8 (and the toy's 0.02).
     best = [objective_vector(_LOG, *_best(size)) for size in range(1, 1001)]
     reference = (0.0, 3.0)
-    assert hypervolume(front, reference) > 0.8 * hypervolume(best, reference)
+    assert hypervolume(front, reference) > 0.75 * hypervolume(best, reference)
 
 
 _LOG = [Objective("accuracy", "max"), Objective("log10_parameters", "min", exact=True)]

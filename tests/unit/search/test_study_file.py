@@ -207,7 +207,7 @@ def test_a_value_of_another_type_is_told_what_was_expected() -> None:
 
 def test_a_value_that_is_not_an_option_is_told_the_nearest() -> None:
     assert refused(sampler={"name": "tpee"}) == (
-        "sampler.name: expected 'tpe', 'nsga2' or 'random', got \"tpee\"",
+        "sampler.name: expected 'front', 'tpe', 'nsga2', 'nsga3', 'gp' or 'random', got \"tpee\"",
         "did you mean 'tpe'?",
     )
     assert refused(objectives=[{"metric": "mean_f1", "direction": "up"}]) == (
