@@ -35,7 +35,7 @@ _CHANGES = (0.5, 0.2)
 """How likely a parameter of a front's member, and of one of the best drafts, is changed."""
 _OPENING = 64
 """Drafts of which the first proposals take the one farthest from all before."""
-_SHARE_TRAINED = 0.15
+_SHARE_TRAINED = 0.3
 """A draft counts as if it cost this share of its epochs: it need not be trained to the end."""
 
 
