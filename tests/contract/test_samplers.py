@@ -20,6 +20,7 @@ from search.sampling.samplers import SAMPLERS
 from search.study.fronts import front_records
 from search.study.records import EpochResult, Failure
 from search.study.study import Study, create_study
+from search.study_file.tables import SamplerTable
 from tests.toy import TOY_OBJECTIVES, ToyProblem, searched
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -149,3 +150,7 @@ _LOG = [Objective("accuracy", "max"), Objective("log10_parameters", "min", exact
 
 def _best(size: int) -> tuple[dict[str, float], dict[str, float]]:
     return {"accuracy": math.log(size + 1) / 8}, {"parameters": float(size)}
+
+
+def test_a_study_file_can_name_it(sampler: str) -> None:
+    assert SamplerTable.model_validate({"name": sampler}).name == sampler
