@@ -12,7 +12,8 @@ from trivial_problem import EPOCHS
 
 from cluster.connect import connect
 from search.engine.conductor import Conductor, Plan
-from search.engine.engine import Goal, Verdict
+from search.engine.decisions import Verdict
+from search.engine.goal import Goal
 from search.execution.tune_executor import run_on_tune
 from search.objectives import Objective
 from search.problem import ProblemSpec

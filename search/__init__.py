@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from search.engine.conductor import Plan
-    from search.engine.engine import Goal
+    from search.engine.goal import Goal
     from search.engine.halving import ParetoHalving
     from search.execution.simulator import simulate
     from search.objectives import Bound, Objective

@@ -21,7 +21,8 @@ from cluster.resources import Capacity, Resources
 from ecgmodels.data import open_dataset
 from search.ecg_problem import ECGProblem, ecg_problem_spec, require_measured
 from search.engine.conductor import Conductor, Plan
-from search.engine.engine import Done, Goal
+from search.engine.decisions import Done
+from search.engine.goal import Goal
 from search.engine.halving import ParetoHalving
 from search.problem import Problem, ProblemSpec
 from search.reports.progress import ProgressLines

@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from search.engine.engine import Done, Engine, Fits, Goal, Verdict, Wait
+from search.engine.decisions import Done, Verdict, Wait
+from search.engine.engine import Engine, Fits
 from search.engine.failures import Cause, FailurePolicy, Retry, classify
+from search.engine.goal import Goal
 from search.engine.halving import ParetoHalving, Point
 from search.engine.lease import Lease, candidate_name
 from search.errors import StudyError

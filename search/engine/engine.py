@@ -13,77 +13,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
 
 from cluster.resources import Resources
+from search.engine.decisions import Admitted, Done, Promoted, Resume, Start, Verdict, Wait
 from search.engine.failures import Cause, FailurePolicy, GiveUp, Retry, signature
+from search.engine.goal import Goal
 from search.engine.halving import ParetoHalving, Point, Rung
-from search.errors import StudyError
 from search.study.records import CandidateRecord, EpochResult, Phase
-
-
-class Verdict(Enum):
-    """What becomes of a candidate after an epoch."""
-
-    CONTINUE = "continue"
-    PAUSE = "pause"
-    """Leave the slot; a later promotion goes on from the checkpoint."""
-    STOP = "stop"
-    """Leave the slot for good: full length is reached, or learning ended of its own accord."""
-
-
-@dataclass(frozen=True)
-class Start:
-    number: int
-
-
-@dataclass(frozen=True)
-class Resume:
-    number: int
-
-
-@dataclass(frozen=True)
-class Wait:
-    """Nothing fits or nothing is due; ask again after the next report."""
-
-
-@dataclass(frozen=True)
-class Done:
-    """The search is over; `reason` is set when it ended before everything asked for was done."""
-
-    reason: str | None = None
-    resumable: bool = False
-    """True when candidates are left as they stand, to go on once the reason is mended."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Admitted:
-    """A proposal that was accepted and written down."""
-
-    number: int
-    resources: Resources
-
-
-@dataclass(frozen=True, kw_only=True)
-class Goal:
-    """What a search was asked for.
-
-    Raises:
-        StudyError: nothing would end it.
-    """
-
-    max_epochs: int
-    """The full length of a training."""
-    candidates: int | None = None
-    """So many candidates are started (turned-down proposals do not count); None: any number."""
-    budget_epochs: int | None = None
-    """Once so many epochs are spent, all candidates together, it ends; None: however many."""
-
-    def __post_init__(self) -> None:
-        if self.candidates is None and self.budget_epochs is None:
-            raise StudyError(
-                "nothing would end the search", hint="give it candidates or a budget of epochs"
-            )
 
 
 @dataclass
@@ -98,13 +34,6 @@ class _Trial:
     @property
     def is_comparable(self) -> bool:
         return self.epochs > 0 and self.phase is not Phase.FAILED
-
-
-@dataclass(frozen=True, kw_only=True)
-class Promoted:
-    """A paused candidate that is worth more than anything new."""
-
-    number: int
 
 
 Propose = Callable[[Collection[int]], Admitted | Promoted | None]

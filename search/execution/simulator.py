@@ -19,9 +19,10 @@ from optuna.storages import InMemoryStorage
 from cluster.ledger import Ledger, require_fit
 from cluster.resources import Capacity, NodeCapacity, Resources
 from search.engine.conductor import Conductor, Plan
-from search.engine.engine import Done, Goal, Verdict, Wait
+from search.engine.decisions import Done, Verdict, Wait
 from search.engine.failures import classify, one_line
 from search.engine.front_volume import FrontVolume
+from search.engine.goal import Goal
 from search.engine.halving import ParetoHalving
 from search.engine.lease import Lease, ended_early, epoch_result
 from search.objectives import Bound, Objective, objective_vector

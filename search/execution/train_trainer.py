@@ -30,7 +30,7 @@ from ray.train.torch import TorchTrainer
 from ray.util.placement_group import PlacementGroup, placement_group_table, remove_placement_group
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from search.engine.engine import Verdict
+from search.engine.decisions import Verdict
 from search.engine.lease import PROBLEMS, Lease, learn
 from search.execution.switchboard import Report, Switchboard
 from search.problem import ProblemSpec

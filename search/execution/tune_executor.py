@@ -29,7 +29,7 @@ from ray.tune.stopper import Stopper
 from cluster.ledger import Ledger, require_fit, slots
 from cluster.resources import Capacity, Resources
 from search.engine.conductor import Conductor
-from search.engine.engine import Done, Verdict
+from search.engine.decisions import Done, Verdict
 from search.engine.failures import LOST_WORKER_MESSAGE, Cause
 from search.engine.lease import Lease
 from search.execution.lease_runner import LeaseRunner

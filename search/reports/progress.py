@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from search.engine.engine import Verdict
+from search.engine.decisions import Verdict
 from search.objectives import LOG10_PREFIX, Objective
 from search.study.records import CandidateRecord, Failure, Phase
 

@@ -23,7 +23,7 @@ from ecgmodels.data import Dataset
 from ecgmodels.export.card import non_causal_parts, split_hash
 from ecgmodels.training.threads import allowed_cpus, torch_threads
 from search.ecg_problem import ECGProblem
-from search.engine.engine import Verdict
+from search.engine.decisions import Verdict
 from search.engine.failures import Cause, explain
 from search.engine.lease import Lease, candidate_name
 from search.errors import StudyError

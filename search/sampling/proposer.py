@@ -8,7 +8,7 @@ from typing import Any
 import optuna
 
 from cluster.resources import Resources
-from search.engine.engine import Admitted, Promoted
+from search.engine.decisions import Admitted, Promoted
 from search.objectives import Bound
 from search.problem import Problem, candidate_dict, candidate_key, candidate_resources
 from search.sampling.front_sampler import Choice, FrontSampler, Promotion

@@ -28,10 +28,10 @@ from cluster.resources import Resources
 from search.errors import StudyError
 from search.objectives import Objective, objective_vector
 from search.study.records import CandidateRecord, EpochResult, Failure, Phase, Rejection
+from search.study.stored import EPOCH_PREFIX, record_of, rejection_of
 
 SETTINGS_ATTRIBUTE = "ecgsearch:settings"
 READINGS_ATTRIBUTE = "ecgsearch:test_readings"
-_EPOCH = "epoch:"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,7 +131,7 @@ class Study:
             constraints=dict(proposal.constraints),
         )
         number = self._create(trial)
-        record = self._records[number] = _record(self._trials[number])
+        record = self._records[number] = record_of(self._trials[number])
         return record
 
     def reject(self, proposal: Proposal) -> Rejection:
@@ -145,7 +145,7 @@ class Study:
             constraints=dict(proposal.constraints),
         )
         number = self._create(trial)
-        rejection = self._rejections[number] = _rejection(self._trials[number])
+        rejection = self._rejections[number] = rejection_of(self._trials[number])
         return rejection
 
     def set_resources(self, number: int, resources: Resources) -> None:
@@ -175,7 +175,7 @@ class Study:
                 )
             self._set(
                 number,
-                f"{_EPOCH}{epoch.number}",
+                f"{EPOCH_PREFIX}{epoch.number}",
                 {"metrics": dict(epoch.metrics), "seconds": epoch.seconds}
                 | ({"final": True} if epoch.final else {})
                 | ({"kept": epoch.kept} if epoch.kept else {}),
@@ -260,9 +260,9 @@ class Study:
             self._told.add(trial.number)
         phase = trial.user_attrs.get("phase")
         if phase == "rejected":
-            self._rejections[trial.number] = _rejection(trial)
+            self._rejections[trial.number] = rejection_of(trial)
         elif phase is not None:
-            self._records[trial.number] = _record(trial)
+            self._records[trial.number] = record_of(trial)
         elif not trial.state.is_finished():
             self.strangers.append(trial.number)
 
@@ -290,36 +290,3 @@ def create_study(
     if settings is not None and not study.settings:
         study.set_settings(settings)
     return study
-
-
-def _record(trial: FrozenTrial) -> CandidateRecord:
-    attrs = trial.user_attrs
-    epochs = sorted(int(key[len(_EPOCH) :]) for key in attrs if key.startswith(_EPOCH))
-    curve = tuple(
-        EpochResult(
-            number=number,
-            metrics=attrs[f"{_EPOCH}{number}"]["metrics"],
-            seconds=attrs[f"{_EPOCH}{number}"]["seconds"],
-            final=attrs[f"{_EPOCH}{number}"].get("final", False),
-            kept=attrs[f"{_EPOCH}{number}"].get("kept"),
-        )
-        for number in epochs
-    )
-    failure = attrs.get("failure")
-    return CandidateRecord(
-        number=trial.number,
-        key=attrs["key"],
-        params=trial.params,
-        candidate=attrs["candidate"],
-        costs=attrs["costs"],
-        resources=Resources(**attrs["resources"]),
-        phase=Phase(attrs["phase"]),
-        attempt=attrs.get("attempt", 0),
-        losses=attrs.get("losses", 0),
-        curve=curve,
-        failure=Failure(**failure) if failure else None,
-    )
-
-
-def _rejection(trial: FrozenTrial) -> Rejection:
-    return Rejection(number=trial.number, params=trial.params, constraints=trial.constraints)

@@ -20,8 +20,8 @@ from optuna.storages.journal import JournalFileBackend
 from cluster.connect import Connection, connect
 from cluster.errors import ClusterError
 from search.engine.conductor import Conductor, Plan
-from search.engine.engine import Goal
 from search.engine.failures import FailurePolicy
+from search.engine.goal import Goal
 from search.engine.halving import ParetoHalving
 from search.execution.tune_executor import run_on_tune
 from search.problem import ProblemSpec

@@ -11,7 +11,7 @@ import pytest
 from optuna.storages import InMemoryStorage
 
 from search.engine.conductor import Plan
-from search.engine.engine import Goal
+from search.engine.goal import Goal
 from search.engine.halving import ParetoHalving
 from search.engine.pareto import hypervolume
 from search.objectives import Bound, Objective, objective_vector

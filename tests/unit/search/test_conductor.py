@@ -17,8 +17,9 @@ from optuna.storages import InMemoryStorage
 
 from cluster.resources import Resources
 from search.engine.conductor import Conductor, Plan
-from search.engine.engine import Done, Goal, Verdict, Wait
+from search.engine.decisions import Done, Verdict, Wait
 from search.engine.failures import Cause, FailurePolicy, classify
+from search.engine.goal import Goal
 from search.engine.halving import ParetoHalving
 from search.engine.lease import Lease, learn
 from search.errors import StudyError

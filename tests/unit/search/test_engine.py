@@ -7,8 +7,10 @@ from collections.abc import Collection, Mapping, Sequence
 import pytest
 
 from cluster.resources import Resources
-from search.engine.engine import Admitted, Done, Engine, Goal, Resume, Start, Verdict, Wait
+from search.engine.decisions import Admitted, Done, Resume, Start, Verdict, Wait
+from search.engine.engine import Engine
 from search.engine.failures import Cause, FailurePolicy, GiveUp, Retry
+from search.engine.goal import Goal
 from search.engine.halving import ParetoHalving
 from search.study.records import CandidateRecord, EpochResult, Phase
 

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from cluster.resources import Resources
-from search.engine.engine import Verdict
+from search.engine.decisions import Verdict
 from search.objectives import Objective
 from search.reports.progress import ProgressLines, format_value
 from search.study.records import CandidateRecord, EpochResult, Failure, Phase

@@ -12,7 +12,7 @@ import optuna
 import pytest
 
 from search.engine.conductor import Plan
-from search.engine.engine import Goal
+from search.engine.goal import Goal
 from search.engine.halving import ParetoHalving
 from search.engine.pareto import hypervolume
 from search.errors import StudyError
