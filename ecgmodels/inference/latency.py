@@ -68,7 +68,7 @@ def latencies(
         session = OnnxModel(path)
         given = named_inputs(session.inputs, inputs)
         calls[name] = lambda session=session, given=given: session.logits(given)  # type: ignore[misc]
-    with _one_thread(), _uncollected(), torch.inference_mode():
+    with _one_thread(), uncollected(), torch.inference_mode():
         seconds_ns = _take_turns(calls, repeats)
     return {name: _latency(durations_ns) for name, durations_ns in seconds_ns.items()}
 
@@ -118,7 +118,7 @@ def _one_thread() -> Iterator[None]:
 
 
 @contextmanager
-def _uncollected() -> Iterator[None]:
+def uncollected() -> Iterator[None]:
     """Keep Python's garbage collector, which is not the network's, out of it."""
     enabled = gc.isenabled()
     gc.disable()

@@ -88,6 +88,15 @@ class Batch(NamedTuple):
         return self.signal, self.features, self.feature_mask, self.signal_mask, self.template
 
 
+def divided(batch: Batch, parts: int) -> list[Batch]:
+    """Return the batch in so many parts of nearly equal size, or one a segment if that is fewer."""
+    parts = min(parts, len(batch.label))
+    if parts == 1:
+        return [batch]
+    columns = [[None] * parts if column is None else column.tensor_split(parts) for column in batch]
+    return [Batch(*part) for part in zip(*columns, strict=True)]
+
+
 @dataclass(frozen=True, kw_only=True)
 class DeviceSegments:
     """A split, ready to be gathered into batches on its device."""

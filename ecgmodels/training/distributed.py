@@ -6,6 +6,7 @@ The caller starts the default process group (`torch.distributed.init_process_gro
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -99,3 +100,10 @@ class Ranks:
                 f"workers differ in {meaning}: {', '.join(map(str, found))}",
                 hint="give every worker the same checkpoint, data and configuration",
             )
+
+
+def unshared_gradients(network: nn.Module, *, when: bool) -> AbstractContextManager[None]:
+    """Inside, and `when` so, gradients are added up on each rank and not averaged over them."""
+    if when and isinstance(network, DistributedDataParallel):
+        return network.no_sync()
+    return nullcontext()

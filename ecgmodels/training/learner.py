@@ -14,7 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from ecgmodels.errors import TrainingError
 from ecgmodels.inference.prediction import autocast, predict_slice
 from ecgmodels.inference.trimming import trimmed_batches
-from ecgmodels.loading.batches import Batch, DeviceSegments
+from ecgmodels.loading.batches import Batch, DeviceSegments, divided
 from ecgmodels.loading.paging import Window
 from ecgmodels.loading.sampling import epoch_batches, noise_seed, steps_per_epoch
 from ecgmodels.metrics.scoring import scored
@@ -25,7 +25,7 @@ from ecgmodels.training.augmentation import Augmentation
 from ecgmodels.training.captured import CapturedStep
 from ecgmodels.training.config import TrainingConfig
 from ecgmodels.training.data import TrainingData
-from ecgmodels.training.distributed import Ranks
+from ecgmodels.training.distributed import Ranks, unshared_gradients
 from ecgmodels.training.losses import cross_entropy, loss_for
 from ecgmodels.training.optimisation import MovingAverage, adamw, learning_rate
 
@@ -46,6 +46,7 @@ class Learner:
         ranks: Ranks,
         device: torch.device,
         window: Window | None = None,
+        batch_parts: int = 1,
     ) -> None:
         """Begin anew.
 
@@ -53,10 +54,12 @@ class Learner:
             rate_hz: sampling rate of the segments.
             window: the order of reading for data larger than memory, the same on every rank. It
                 goes with `state()`, as going on with another one would be another training.
+            batch_parts: in how many parts a batch is learnt from before each step.
         """
         self.config = config
         self.train = train
         self.window = window
+        self.batch_parts = batch_parts
         self.seed = seed
         self.ranks = ranks
         self.device = device
@@ -151,14 +154,26 @@ class Learner:
 
     def learn(self, batch: Batch) -> Tensor:
         """Learn from `batch` at the optimiser's present learning rate; return the loss."""
-        with autocast(self.device):
-            logits = self._network(*self.augmentation(batch).inputs)
-        loss = self.loss(logits.float(), batch.label)
         self.optimizer.zero_grad()
-        loss.backward()
+        parts = divided(self.augmentation(batch), self.batch_parts)
+        losses = []
+        for part in parts:
+            # Ranks tell each other their gradients once a step, with the last part's.
+            with unshared_gradients(self._network, when=part is not parts[-1]):
+                losses.append(self._backward(part, len(part.label) / len(batch.label)))
         if self.config.gradient_clip is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.config.gradient_clip)
         self.optimizer.step()
+        return losses[0] if len(losses) == 1 else torch.stack(losses).sum()
+
+    def _backward(self, part: Batch, share: float) -> Tensor:
+        """Add the gradient of `part`, which is this `share` of a batch; return its loss."""
+        with autocast(self.device):
+            logits = self._network(*part.inputs)
+        loss = self.loss(logits.float(), part.label)
+        if share != 1:
+            loss = loss * share
+        loss.backward()
         return loss.detach()
 
     def _check(self, losses: Tensor, epoch: int, done: int) -> None:

@@ -39,6 +39,7 @@ class Run:
         seed: int,
         ranks: Ranks,
         device: torch.device,
+        batch_parts: int = 1,
     ) -> None:
         def move(segments: Segments) -> DeviceSegments:
             return to_device(
@@ -56,6 +57,7 @@ class Run:
         self.seed = seed
         self.ranks = ranks
         self.device = device
+        self.batch_parts = batch_parts
         self.threads: int | None = None
         """CPU threads to compute with; None: the process's setting. A checkpoint's, after it."""
         self.history: list[PastEpoch] = []
@@ -81,6 +83,7 @@ class Run:
             ranks=ranks,
             device=self.device,
             window=window,
+            batch_parts=self.batch_parts,
         )
 
     def ends_by(self, last: int) -> bool:

@@ -3,7 +3,8 @@
     python data_parallel_worker.py FOLDER RANK WORLD_SIZE
 
 It trains two epochs with as many threads as it finds best, goes on from the checkpoint
-FOLDER/trial.ckpt to the third, then tries to go on where only rank 0 has a checkpoint.
+FOLDER/trial.ckpt to the third, then tries to go on where only rank 0 has a checkpoint. At last it
+learns from one batch in one, two and three parts.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import gc
 import hashlib
 import json
 import sys
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,10 @@ import torch
 import torch.distributed as dist
 
 from ecgmodels import ECGNetwork, EfficientECGConfig, TrainingConfig, TrainingError, fit
+from ecgmodels.loading.batches import to_device
 from ecgmodels.training.distributed import Ranks
+from ecgmodels.training.learner import Learner
+from tests.made_networks import freeze_norms
 from tests.made_waves import in_records, make_data
 
 MODEL = EfficientECGConfig(leads=2, samples=64, classes=3, base="tiny", dropout=0.0)
@@ -89,7 +94,33 @@ def train(folder: Path, rank: int, world_size: int) -> dict[str, Any]:
         refusal = str(error)
     ranks, device = Ranks(rank=rank, world_size=world_size), torch.device("cpu")
     some, none = ranks.any(rank == 1, device), ranks.any(False, device)
-    return {"epochs": epochs, "refusal": refusal, "any": [some, none]}
+    return {
+        "epochs": epochs,
+        "refusal": refusal,
+        "any": [some, none],
+        "gradients": [gradient(ranks, batch_parts=parts) for parts in (1, 2, 3)],
+    }
+
+
+def gradient(ranks: Ranks, *, batch_parts: int) -> list[float]:
+    """Return the last layer's gradient after an epoch of one batch; norms left as they are."""
+    device = torch.device("cpu")
+    segments = to_device(DATA.train, DATA.normalisation, names=(), wanted=(), device=device)
+    learner = Learner(
+        MODEL,
+        replace(TRAINING, segments_per_epoch=32),
+        segments,
+        rate_hz=DATA.rate_hz,
+        seed=0,
+        ranks=ranks,
+        device=device,
+        batch_parts=batch_parts,
+    )
+    freeze_norms(learner.model)
+    learner.train_epoch(1)
+    last = list(learner.model.parameters())[-2].grad
+    assert last is not None
+    return last.flatten().tolist()
 
 
 def digest(model: ECGNetwork) -> str:

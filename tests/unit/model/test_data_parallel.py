@@ -124,3 +124,14 @@ def test_ranks_that_start_from_different_epochs_stop_rather_than_hang(ranks: lis
 
 def test_what_holds_on_one_rank_is_known_to_all(ranks: list[Rank]) -> None:
     assert [rank["any"] for rank in ranks] == [[True, False]] * 2
+
+
+def test_ranks_that_learn_from_a_batch_in_parts_agree_on_the_gradient_of_the_whole(
+    ranks: list[Rank],
+) -> None:
+    for rank in ranks:
+        whole, halves, thirds = rank["gradients"]
+        assert max(map(abs, whole)) > 1e-4
+        assert halves == pytest.approx(whole, rel=1e-3, abs=1e-6)
+        assert thirds == pytest.approx(whole, rel=1e-3, abs=1e-6)
+    assert ranks[0]["gradients"] == ranks[1]["gradients"]
