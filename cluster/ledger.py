@@ -106,6 +106,14 @@ class Ledger:
         for share in self._leases.pop(lease_id):
             share.node.give_back(share)
 
+    def follow(self, capacity: Capacity) -> None:
+        """Counts with the nodes of `capacity` from now on: some have joined, others are gone.
+
+        Leases on a node that is gone stay until they are released, and give nothing back.
+        """
+        known = {node.node_id: node for node in self._nodes}
+        self._nodes = [known.get(node.node_id) or _Node.of(node) for node in capacity.nodes]
+
     def _in_order_of_use(self, resources: Resources) -> list["_Node"]:
         """Nodes that take the whole trial, the fullest first; then the others, roomiest first."""
 

@@ -27,7 +27,8 @@ class Resources:
     cpus: float = 1.0
     """Of each worker; a part of a CPU shares it."""
     gpus: float = 0.0
-    """Of each worker; a part of a GPU shares one card, more than one must be whole cards."""
+    """Of each worker; a part of a GPU shares one card, more than one must be whole cards, and so
+    must those of several workers."""
     memory_bytes: int = 0
     """Main memory of each worker, or 0 to reserve none."""
 
@@ -41,6 +42,9 @@ class Resources:
                 raise _refused(name, value, f"a multiple of {1 / PARTS}")
         if self.gpus > 1 and self.gpus != int(self.gpus):
             raise _refused("gpus", self.gpus, "whole above 1, since part of a card is on one card")
+        if self.workers > 1 and 0 < self.gpus < 1:
+            # Ray would put several on one card, where nccl refuses to connect them.
+            raise _refused("gpus", self.gpus, "whole (or 0) for several workers")
         if self.memory_bytes < 0:
             raise _refused("memory_bytes", self.memory_bytes, "at least 0")
         if self.cpus == 0 and self.gpus == 0:

@@ -20,13 +20,21 @@ def cluster(*nodes: tuple[float, float]) -> Capacity:
 
 
 cpus = st.sampled_from([0.1, 0.3, 0.5, 1.0, 2.0, 3.0])
-gpus = st.sampled_from([0.0, 0.0, 0.1, 0.3, 0.5, 0.6, 1.0, 2.0])
-shapes = st.builds(
-    Resources,
-    workers=st.integers(1, 5),
-    cpus=cpus,
-    gpus=gpus,
-    memory_bytes=st.sampled_from([0, 0, GIB, 3 * GIB]),
+memory = st.sampled_from([0, 0, GIB, 3 * GIB])
+shapes = st.one_of(
+    st.builds(
+        Resources,
+        cpus=cpus,
+        gpus=st.sampled_from([0.0, 0.0, 0.1, 0.3, 0.5, 0.6, 1.0, 2.0]),
+        memory_bytes=memory,
+    ),
+    st.builds(
+        Resources,
+        workers=st.integers(2, 5),
+        cpus=cpus,
+        gpus=st.sampled_from([0.0, 0.0, 1.0, 2.0]),
+        memory_bytes=memory,
+    ),
 )
 clusters = st.lists(
     st.tuples(st.integers(0, 8).map(float), st.integers(0, 3).map(float)), max_size=4

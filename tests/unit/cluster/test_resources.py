@@ -23,6 +23,7 @@ LAPTOP_WITH_MEMORY = cluster({"cpus": 4.0, "memory_bytes": 16 * 2**30})
         ({"cpus": float("nan")}, "resources: cpus is nan"),
         ({"cpus": 0.00001}, "resources: cpus is 1e-05"),
         ({"gpus": 1.5}, "resources: gpus is 1.5"),
+        ({"workers": 2, "gpus": 0.5}, "resources: gpus is 0.5"),
         ({"memory_bytes": -1}, "resources: memory_bytes is -1"),
         ({"cpus": 0.0}, "resources: cpus is 0"),
     ],
