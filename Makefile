@@ -46,14 +46,15 @@ unit: install
 fuzz: install
 	$(BIN)/python -m tests.fuzz --inputs 20000 --seed 0
 
-# Kills real processes at many moments; half an hour.
+# Kills drivers, workers and heads at many moments; half an hour. Three of the kills are in `test`.
 faults: install
-	$(BIN)/python -m pytest -m faults tests/faults
+	$(BIN)/python -m pytest tests/faults
 
 # What things cost, each beside its peer.
 bench: install
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	$(BIN)/python benchmarks/trial_overhead.py
+	$(BIN)/python benchmarks/wide_trials.py
 	$(BIN)/python benchmarks/data_preparation.py
 	$(BIN)/python benchmarks/data_loading.py
 	$(BIN)/python benchmarks/detection.py

@@ -17,8 +17,8 @@ from search.engine.goal import Goal
 from search.execution.tune_executor import run_on_tune
 from search.objectives import Objective
 from search.problem import ProblemSpec
+from search.study.creation import create_study
 from search.study.records import CandidateRecord, Failure
-from search.study.study import create_study
 
 OBJECTIVES = (Objective("accuracy", "max"), Objective("parameters", "min", exact=True))
 

@@ -39,11 +39,11 @@ def scale_rows(objectives: tuple[Objective, ...], sampler: str) -> list[Row]:
 
 
 def cost(candidates: int, objectives: tuple[Objective, ...], sampler: str) -> tuple[float, float]:
-    """Return ms and kB that each candidate costs, learning left out."""
+    """Return ms of one core and kB that each candidate costs, learning left out."""
     problem = _Timed(make_problem(PROBLEM))
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     before_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    began_s = time.perf_counter()
+    began_s = time.process_time()
     result = simulate(
         problem,
         objectives,
@@ -53,7 +53,7 @@ def cost(candidates: int, objectives: tuple[Objective, ...], sampler: str) -> tu
         sampler=sampler,
         halving=ParetoHalving(),
     )
-    spent_s = time.perf_counter() - began_s - problem.learned_s
+    spent_s = time.process_time() - began_s - problem.learned_s
     used_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb
     assert len(result.trials) == candidates
     return 1000.0 * spent_s / candidates, used_kb / candidates
@@ -78,9 +78,9 @@ class _Timed:
     def learn(self, candidate: Candidate, context: Any) -> Iterator[SyntheticEpoch]:
         epochs = self._problem.learn(candidate, context)
         while True:
-            began_s = time.perf_counter()
+            began_s = time.process_time()
             epoch = next(epochs, None)
-            self.learned_s += time.perf_counter() - began_s
+            self.learned_s += time.process_time() - began_s
             if epoch is None:
                 return
             yield epoch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -10,10 +11,12 @@ from cluster.resources import Resources
 from ecgmodels import TrainingConfig, cost
 from ecgmodels.configs import nearest_hint
 from ecgmodels.data import Dataset, open_dataset
+from ecgmodels.errors import ECGModelsError
 from search.errors import StudyError
+from search.latency import LATENCY_COST, LatencyMeter, LatencySettings
 from search.problem import Context, ProblemSpec
 from search.study_file.reading import CLASS_METRICS, ONE_CLASS_ONLY, SEVERAL_CLASSES_ONLY, StudyFile
-from spaces import Candidate, DataShape, Trial, build_space
+from spaces import Candidate, CandidateRefused, DataShape, Trial, build_space
 
 if TYPE_CHECKING:
     from ecgmodels.training.fitting import Epoch, TrainingData
@@ -42,6 +45,7 @@ class ECGProblem:
         gpus: float = 0.0,
         wide_above_parameters: int | None = None,
         wide_workers: int = 1,
+        latency: Mapping[str, Any] | None = None,
     ) -> None:
         """Open the problem on this node.
 
@@ -49,8 +53,10 @@ class ECGProblem:
             dataset: absolute path, the same on every node, or an address (s3://bucket/folder).
             dataset_hash: `Dataset.hash` when the study began.
             training: fields of `TrainingConfig` that candidates share, `epochs` among them.
-            workers, cpus, gpus: what a trial occupies; the last two are of each worker.
+            workers, cpus, gpus: what a trial occupies; the last two are of each worker. Where wide
+                trials have several workers, each has whole GPUs.
             wide_above_parameters: models above this size get `wide_workers` workers.
+            latency: fields of `LatencySettings`, where latency is one of the costs.
 
         Raises:
             StudyError: the dataset is not the one that the study began with.
@@ -68,7 +74,9 @@ class ECGProblem:
         self.space = build_space(space, data_shape(self.dataset), training, ranges)
         self._shape = Resources(workers=workers, cpus=cpus, gpus=gpus)
         self._wide_above = wide_above_parameters
-        self._wide_shape = Resources(workers=wide_workers, cpus=cpus, gpus=gpus)
+        # nccl connects no two workers on one card.
+        self._wide_shape = Resources(workers=wide_workers, cpus=cpus, gpus=math.ceil(gpus))
+        self.latency = LatencyMeter(LatencySettings.from_dict(latency)) if latency else None
 
     def shapes(self) -> tuple[Resources, ...]:
         """Return every shape that a trial of this problem can have."""
@@ -79,6 +87,23 @@ class ECGProblem:
 
     def cost(self, candidate: Candidate) -> Mapping[str, float]:
         return cost(candidate.model)
+
+    def measured_costs(self) -> tuple[str, ...]:
+        """Return the names of the costs that are measured."""
+        return (LATENCY_COST,) if self.latency is not None else ()
+
+    def measure(self, candidate: Candidate) -> Mapping[str, float]:
+        """Return the candidate's latency on this machine, if that is one of the costs.
+
+        Raises:
+            CandidateRefused: the network cannot be exported.
+        """
+        if self.latency is None:
+            return {}
+        try:
+            return {LATENCY_COST: self.latency.latency_ms(candidate.model)}
+        except ECGModelsError as error:
+            raise CandidateRefused(str(error), hint=error.hint) from error
 
     def key(self, candidate: Candidate) -> str:
         return candidate.key(self.dataset.hash)
@@ -103,6 +128,7 @@ class ECGProblem:
             device=context.device,
             threads="measure",
             threads_limit=context.threads,
+            batch_parts=context.batch_parts,
         )
 
     @cached_property

@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import importlib
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +33,9 @@ class Context:
     world_size: int = 1
     device: str = "cpu"
     threads: int = 1
+    batch_parts: int = 1
+    """2 after the candidate ran out of memory: learn from each batch in two halves, one after the
+    other, and step once. Whoever ignores it will run out of memory again, and is given up."""
 
 
 class Epoch(Protocol):
@@ -60,6 +64,12 @@ class Problem(Protocol):
     `key(candidate) -> str` and `resources(candidate) -> Resources` may be added; without them the
     key is the hash of the candidate and a trial takes one worker with one CPU. With `shapes()`, all
     the resources that a candidate can ask for, those that can never fit are refused at the start.
+
+    Costs that are no arithmetic (latency) take two more methods: `measured_costs()` names them, and
+    `measure(candidate) -> Mapping[str, float]` gives them, all above 0. It may take seconds: it is
+    called by the driver for a candidate about to be admitted, while those that are only drawn have
+    them foreseen from their `cost`. They are (exact) objectives and bounds like any other cost. For
+    a candidate that cannot be measured it raises `CandidateRefused`.
     """
 
     def suggest(self, trial: Any) -> Any:
@@ -152,6 +162,32 @@ def candidate_resources(problem: Problem, candidate: Any) -> Resources:
     if hasattr(problem, "resources"):
         return problem.resources(candidate)
     return Resources()
+
+
+def measured_costs(problem: Problem) -> tuple[str, ...]:
+    """Return the names of the costs that have to be measured."""
+    return tuple(problem.measured_costs()) if hasattr(problem, "measured_costs") else ()
+
+
+def measure(problem: Problem, candidate: Any) -> dict[str, float]:
+    """Return the candidate's measured costs; empty where the problem has none.
+
+    Raises:
+        StudyError: one of `measured_costs` is missing, or is no positive number.
+        CandidateRefused: it cannot be measured.
+    """
+    names = measured_costs(problem)
+    if not names:
+        return {}
+    found: Mapping[str, float] = problem.measure(candidate)  # type: ignore[attr-defined]
+    measured = {name: float(value) for name, value in found.items()}
+    for name in names:
+        if not 0.0 < measured.get(name, math.nan) < math.inf:
+            raise StudyError(
+                f"cost '{name}' was measured as {measured.get(name)}",
+                hint="let Problem.measure return a number above 0 for each of measured_costs()",
+            )
+    return measured
 
 
 class ReplayTrial:

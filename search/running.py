@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,11 +25,14 @@ from search.engine.conductor import Conductor, Plan
 from search.engine.decisions import Done
 from search.engine.goal import Goal
 from search.engine.halving import ParetoHalving
+from search.engine.optimism import Optimism
+from search.errors import StudyError
 from search.problem import Problem, ProblemSpec
 from search.reports.progress import ProgressLines
 from search.study.folder import StudyFolder
 from search.study.study import Study
 from search.study_file.reading import StudyFile
+from search.warm_start import Earlier, enqueued, read_earlier, require_candidates, take_over
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +43,8 @@ class SearchOutcome:
     interrupted: bool
     reason: str | None
     """Why it ended before everything asked for was done; None when it did not."""
+    limit: str | None = None
+    """Which limit ended it, in words for people; None when it ended otherwise."""
 
 
 def run_study(
@@ -63,44 +69,81 @@ def run_study(
     folder = StudyFolder(resolve_path(study_file.study, what="the study folder"))
     spec, dataset_hash = problem_spec(study_file)
     problem = spec.build()
+    require_spendable(study_file, problem)
     with contextlib.ExitStack() as stack:
         interruption = stack.enter_context(Interruption.handled())
-        stack.enter_context(folder.driving())
+        lock = stack.enter_context(folder.driving(show))
         folder.require_same(study_file, dataset_hash)
+        earlier, first = begin(study_file, problem, dataset_hash, folder.begun())
         show(f"study    {folder.path}")
         show("ray      connecting")
         connection = stack.enter_context(connect(address, cpus=cpus))
         show(f"on       {connection.description}")
         if not connection.local:
-            require_healthy(check_nodes(readable=_shared(problem), writable=folder.path))
-        for shape in _shapes(problem):
+            require_healthy(check_nodes(readable=readable(problem), writable=folder.path))
+        for shape in trial_shapes(problem):
             require_fit(connection.capacity, shape, "a trial")
             show(f"trials   up to {slots(connection.capacity, shape)} at a time, each {shape}")
         study = folder.create(study_file, dataset_hash)
         if study.records:
             show(f"resumed  {len(study.records)} candidates are known")
+        for line in take_over(study, problem, earlier):
+            show(f"earlier  {line}")
         conductor = Conductor(
             problem,
             study,
-            plan(study_file),
+            dataclasses.replace(plan(study_file), enqueued=first),
             checkpoints=folder.trials,
             listener=ProgressLines(
                 study.objectives,
-                candidates=study_file.budget.candidates,
-                epochs=study_file.budget.epochs,
+                goal=goal(study_file),
                 known=study.records,
+                spent=lambda: study.spent,
                 show=show,
             ),
         )
-        done = _search(conductor, spec, connection.capacity, folder.ray, interruption)
+        try:
+            done = _search(
+                conductor,
+                spec,
+                connection.capacity,
+                folder.ray,
+                lambda: interruption.requested or lock.lost,
+                show,
+            )
+        finally:
+            if not lock.lost:
+                conductor.close()
         if done is None:
+            lock.require_kept()
             return SearchOutcome(study=study, interrupted=True, reason=None)
         if not done.resumable:
             conductor.conclude()
-        return SearchOutcome(study=study, interrupted=False, reason=done.reason)
+        tried = f"{study_file.budget.candidates} candidates were tried"
+        limit = (done.limit or tried) if done.reason is None else None
+        return SearchOutcome(study=study, interrupted=False, reason=done.reason, limit=limit)
 
 
-def _shared(problem: Problem) -> list[Path]:
+def begin(
+    study_file: StudyFile, problem: Problem, dataset_hash: str | None, begun: Study | None
+) -> tuple[list[Earlier], tuple[Mapping[str, Any], ...]]:
+    """Return the earlier studies to take over, and the candidates to try first.
+
+    Args:
+        begun: the study itself, when it is there already.
+
+    Raises:
+        StudyError: one of them cannot be used, or latency cannot be measured here.
+    """
+    if isinstance(problem, ECGProblem) and problem.latency is not None:
+        problem.latency.require_usable()
+    earlier = read_earlier(study_file, problem, dataset_hash, begun)
+    first = enqueued(study_file, begun)
+    require_candidates(problem, study_file.to_bounds(), first, study_file.seed)
+    return earlier, first
+
+
+def readable(problem: Problem) -> list[Path]:
     """Return what every node must be able to read; a dataset in an object store is not a folder."""
     if isinstance(problem, ECGProblem) and "://" not in problem.dataset.location:
         return [problem.dataset.path]
@@ -127,15 +170,54 @@ def problem_spec(study_file: StudyFile) -> tuple[ProblemSpec, str | None]:
         gpus=trials.gpus,
         wide_above_parameters=wide.above_parameters if wide else None,
         wide_workers=wide.workers if wide else 1,
+        latency=_latency_settings(study_file),
     )
     return spec, dataset.hash
 
 
+def _latency_settings(study_file: StudyFile) -> dict[str, Any] | None:
+    """Return what `ECGProblem` takes under `latency`."""
+    if study_file.latency is None:
+        return None
+    folder = StudyFolder(resolve_path(study_file.study, what="the study folder"))
+    return {**study_file.latency.model_dump(), "cache": str(folder.latencies)}
+
+
+def goal(study_file: StudyFile) -> Goal:
+    """Return what the study's budget asks for."""
+    budget = study_file.budget
+    return Goal(
+        max_epochs=budget.epochs,
+        candidates=budget.candidates,
+        budget_epochs=budget.total_epochs,
+        gpu_hours=budget.gpu_hours,
+        worker_hours=budget.worker_hours,
+        hours=budget.hours,
+        min_gain_per_hour=budget.min_gain_per_hour,
+    )
+
+
+def require_spendable(study_file: StudyFile, problem: Problem) -> None:
+    """Refuse a budget of GPU-hours where no trial can ever take a GPU.
+
+    Raises:
+        StudyError: the problem's own shapes of trials have none.
+    """
+    shapes = trial_shapes(problem)
+    if not shapes and not hasattr(problem, "resources"):
+        shapes = (Resources(),)
+    if study_file.budget.gpu_hours is not None and shapes and not any(s.gpus for s in shapes):
+        raise StudyError(
+            "budget.gpu_hours would never be spent: no trial takes a GPU",
+            hint="set budget.worker_hours instead, or let the problem's resources() ask for GPUs",
+        )
+
+
 def plan(study_file: StudyFile) -> Plan:
     """Return how the study is searched."""
-    halving = study_file.halving
+    halving, optimism = study_file.halving, study_file.optimism
     return Plan(
-        goal=Goal(candidates=study_file.budget.candidates, max_epochs=study_file.budget.epochs),
+        goal=goal(study_file),
         sampler=study_file.sampler.name,
         startup=study_file.sampler.startup,
         seed=study_file.seed,
@@ -148,6 +230,11 @@ def plan(study_file: StudyFile) -> Plan:
                 finish_front=halving.finish_front,
             )
             if halving.name == "pareto"
+            else None
+        ),
+        optimism=(
+            Optimism(min_curves=optimism.min_curves, audit_share=optimism.audit_share)
+            if optimism.enabled
             else None
         ),
     )
@@ -193,13 +280,21 @@ def _search(
     spec: ProblemSpec,
     capacity: Capacity,
     ray_folder: Path,
-    interruption: Interruption,
+    interrupted: Callable[[], bool],
+    show: Callable[[str], None],
 ) -> Done | None:
     from search.execution.tune_executor import run_on_tune
 
-    return run_on_tune(conductor, spec, capacity, folder=ray_folder, interrupted=interruption)
+    return run_on_tune(
+        conductor,
+        spec,
+        capacity,
+        folder=ray_folder,
+        interrupted=interrupted,
+        capacity_changed=lambda now: show(f"on       {now}: nodes have joined or left"),
+    )
 
 
-def _shapes(problem: Problem) -> tuple[Resources, ...]:
+def trial_shapes(problem: Problem) -> tuple[Resources, ...]:
     """Return the shapes of trials, where the problem can tell before a candidate is proposed."""
     return problem.shapes() if hasattr(problem, "shapes") else ()

@@ -120,6 +120,20 @@ def lived_in_double(case: str) -> ECGNetwork:
     return copy.deepcopy(lived(case)).double()
 
 
+def freeze_norms(model: nn.Module) -> None:
+    """Let batch norm use its running statistics in training too: they do not depend on a batch."""
+    train = model.train
+
+    def train_all_else(mode: bool = True) -> nn.Module:
+        train(mode)
+        for module in model.modules():
+            if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+                module.eval()
+        return model
+
+    model.train = train_all_else  # type: ignore[method-assign]
+
+
 def inputs(case: str, batch: int = 6, seed: int = 1, time: int = SAMPLES) -> Inputs:
     """Standard normal values; half of the features are missing."""
     config, random = configured(case), torch.Generator().manual_seed(seed)

@@ -20,7 +20,7 @@ from cluster.resources import Resources
 from search.engine.conductor import Plan
 from search.execution.simulator import simulate_plan
 from search.objectives import Objective
-from search.problem import Context, Problem
+from search.problem import Context, Problem, candidate_key
 from search.study.study import Study
 
 TOY_OBJECTIVES = [Objective("accuracy", "max"), Objective("parameters", "min", exact=True)]
@@ -44,10 +44,16 @@ class ToyProblem:
         epoch_s: how long an epoch takes.
         fail: what goes wrong, several joined by "+": "bug" (always raises), "large" (raises above
             size 100), "nan" (up to size 10, no accuracy in epoch 2), "kill-once" (the last rank
-            dies in epoch 2, the first time), "kill-first" (the same in epoch 1).
+            dies in epoch 2, the first time), "kill-first" (the same in epoch 1), "memory" (memory
+            runs out in epoch 2, unless a batch is learned from in parts), "unmended" (raises in
+            epoch 2, until there is a file `mended` in `marks`), "hoard" (takes memory in epoch 2
+            until the kernel kills it, unless a batch is learned from in parts; `marks` is a memory
+            cgroup with a limit).
         wide_above: candidates of a larger size take `workers` workers.
-        marks: a folder where those note whom they killed.
+        marks: a folder where those that kill note whom.
         processes: a folder for a file `PROCESS-SIZE` of every candidate that learns.
+        trained: a folder for a file `KEY` of every candidate, with a line for each epoch trained,
+            its number, as often as it is.
         ends_after: with N, learning ends of its own accord after N epochs.
         finite: with N, the space has N candidates only: sizes 1 to N at one rate.
     """
@@ -61,6 +67,7 @@ class ToyProblem:
         workers: int = 2,
         marks: str = "",
         processes: str = "",
+        trained: str = "",
         ends_after: int = 0,
         finite: int = 0,
     ) -> None:
@@ -70,6 +77,7 @@ class ToyProblem:
         self.workers = workers
         self.marks = marks
         self.processes = processes
+        self.trained = trained
         self.ends_after = ends_after
         self.finite = finite
 
@@ -98,6 +106,9 @@ class ToyProblem:
             if self.epoch_s:
                 time.sleep(self.epoch_s)
             self._misbehave(candidate, context, number)
+            if self.trained and context.rank == 0:
+                with (Path(self.trained) / candidate_key(self, candidate)).open("a") as file:
+                    file.write(f"{number}\n")
             accuracy = ceiling * (1 - 0.5**number) + 0.02 * math.sin(candidate["size"] * number)
             if "nan" in self.fails and number == 2 and candidate["size"] <= 10:
                 accuracy = math.nan
@@ -109,6 +120,15 @@ class ToyProblem:
     def _misbehave(self, candidate: Mapping[str, float], context: Context, number: int) -> None:
         if "bug" in self.fails or ("large" in self.fails and candidate["size"] > 100):
             raise ZeroDivisionError("the toy divides by zero")
+        if "memory" in self.fails and number == 2 and context.batch_parts == 1:
+            raise MemoryError("the toy needs more memory")
+        if "hoard" in self.fails and number == 2 and context.batch_parts == 1:
+            (Path(self.marks) / "cgroup.procs").write_text(str(os.getpid()))
+            hoard = []
+            while True:
+                hoard.append(b"x" * (1 << 20))
+        if "unmended" in self.fails and number == 2 and not (Path(self.marks) / "mended").exists():
+            raise KeyError("lead")
         for fault, epoch in (("kill-first", 1), ("kill-once", 2)):
             mark = Path(self.marks) / f"killed-{candidate['size']}"
             last_rank = context.rank == context.world_size - 1

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from cluster.errors import ClusterError
 from ecgmodels.errors import ECGModelsError
-from search.cli import data, export, space, study
+from search.cli import data, enqueue, export, plan, replay, space, study
 from search.cli.lazy_parser import TwoLineParser
 from search.errors import ECGSearchError
 
@@ -63,7 +63,10 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     data.add_commands(commands)
     space.add_commands(commands)
+    plan.add_commands(commands)
     study.add_commands(commands)
+    replay.add_commands(commands)
+    enqueue.add_commands(commands)
     export.add_commands(commands)
     return parser
 

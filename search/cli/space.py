@@ -51,6 +51,9 @@ def _space(options: argparse.Namespace) -> int:
         return 0
     print(f"{len(samples):,} candidates of '{study_file.name}' at random, {surveyed.name}\n")
     print(survey_table(found, bounded=bool(surveyed.bounds)))
+    if surveyed.unmeasured:
+        names = ", ".join(f"bounds.{bound.name}" for bound in surveyed.unmeasured)
+        print(f"\nleft out: {names} (a study measures what it proposes)")
     if options.figure is not None:
         print(f"\nfigure: {options.figure}")
     return 0

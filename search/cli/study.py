@@ -44,7 +44,12 @@ def add_commands(commands: Subparsers) -> None:
     )
     retrain.add_argument("study", type=Path, help="the study's folder")
     which = retrain.add_mutually_exclusive_group()
-    which.add_argument("--top", type=positive, metavar="K", help="the K most accurate (default 1)")
+    which.add_argument(
+        "--top",
+        type=positive,
+        metavar="K",
+        help="the K best of the front by the first learned objective (default 1)",
+    )
     which.add_argument(
         "--trial",
         type=whole_number(0),
@@ -84,7 +89,9 @@ def _run(options: argparse.Namespace) -> int:
     if outcome.interrupted:
         raise KeyboardInterrupt
     print()
-    print(_front_table(outcome.study))
+    print(_shown(outcome.study))
+    if outcome.limit is not None:
+        print(f"ended: {outcome.limit}")
     if outcome.reason is not None:
         print(f"\nended early: {outcome.reason}")
         return 1
@@ -96,7 +103,7 @@ def _pareto(options: argparse.Namespace) -> int:
     from search.study.fronts import front_rows
 
     study = StudyFolder(resolve_path(options.study, what="the study folder")).open()
-    print(json.dumps(front_rows(study), indent=2) if options.json else _front_table(study))
+    print(json.dumps(front_rows(study), indent=2) if options.json else _shown(study))
     return 0
 
 
@@ -118,7 +125,10 @@ def _retrain(options: argparse.Namespace) -> int:
     return 0
 
 
-def _front_table(study: Study) -> str:
+def _shown(study: Study) -> str:
     from search.reports.front_table import front_table
+    from search.reports.optimism_audit import optimism_line
+    from search.reports.time_ledger import time_ledger
 
-    return front_table(study)
+    parts = front_table(study), optimism_line(study), time_ledger(study)
+    return "\n".join(part for part in parts if part)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from cluster.resources import Resources
@@ -16,6 +16,8 @@ class Verdict(Enum):
     """Leave the slot; a later promotion goes on from the checkpoint."""
     STOP = "stop"
     """Leave the slot for good: full length is reached, or learning ended of its own accord."""
+    ABANDON = "abandon"
+    """Leave the slot for good, on the way: the front is out of reach (`search.engine.optimism`)."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,9 @@ class Done:
     reason: str | None = None
     resumable: bool = False
     """True when candidates are left as they stand, to go on once the reason is mended."""
+    limit: str | None = field(default=None, compare=False)
+    """Which limit was reached, in words for people, when that ended it before all candidates were
+    tried; nothing is missing then."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,36 +11,22 @@ writes every decision down. An engine is asked three things:
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from cluster.resources import Resources
 from search.engine.decisions import Admitted, Done, Promoted, Resume, Start, Verdict, Wait
-from search.engine.failures import Cause, FailurePolicy, GiveUp, Retry, signature
+from search.engine.failures import BugsInARow, Cause, FailurePolicy, GiveUp, Retry
 from search.engine.goal import Goal
-from search.engine.halving import ParetoHalving, Point, Rung
+from search.engine.halving import ParetoHalving
+from search.engine.limits import Limits
+from search.engine.optimism import Optimism
+from search.engine.roster import Entry, PointOf, Roster
+from search.engine.spending import Spending
 from search.study.records import CandidateRecord, EpochResult, Phase
-
-
-@dataclass
-class _Trial:
-    resources: Resources
-    phase: Phase
-    epochs: int = 0
-    losses: int = 0
-    points: list[Point] = field(default_factory=list)
-    """After each epoch: where its model to keep stands, which may be an earlier epoch's."""
-
-    @property
-    def is_comparable(self) -> bool:
-        return self.epochs > 0 and self.phase is not Phase.FAILED
-
 
 Propose = Callable[[Collection[int]], Admitted | Promoted | None]
 """Asks for one more candidate, or for the one to train on of those paused that it is given; None
 when the space has nothing new to offer."""
-PointOf = Callable[[int, Mapping[str, float]], Point]
-"""Turns a candidate's metrics at an epoch into its point (objectives as they are minimised)."""
 Fits = Callable[[Resources], bool]
 """Says whether a trial of that shape could start now."""
 
@@ -60,6 +46,8 @@ class Engine:
         point: PointOf,
         halving: ParetoHalving | None = None,
         advised: bool = False,
+        optimism: Optimism | None = None,
+        audited: Callable[[int], bool] = lambda number: False,
         failure_policy: FailurePolicy | None = None,
         records: Iterable[CandidateRecord] = (),
     ) -> None:
@@ -68,54 +56,80 @@ class Engine:
         Args:
             advised: `propose` says who is promoted as long as it may start new candidates; the
                 rungs say so afterwards.
+            audited: says of a candidate that hope is given up of whether it is let through.
         """
         self.goal = goal
-        self._rungs = (
-            {epoch: Rung(halving) for epoch in halving.rungs(goal.max_epochs)} if halving else {}
-        )
-        self._halving = halving
+        self._roster = Roster(point, goal.max_epochs, halving, optimism)
         self._advised = advised
+        self._audited = audited
         self._policy = failure_policy or FailurePolicy()
         self._propose = propose
-        self._point = point
-        self._trials: dict[int, _Trial] = {}
-        self._running: set[int] = set()
         self._waiting: deque[int] = deque()
+        self._promoted: list[int] = []
         self._exhausted: str | None = None
         self._halted: str | None = None
-        self._bugs_in_a_row: list[str] = []
-        self._spent_epochs = 0
-        self._shapes: set[Resources] = set()
-        for record in sorted(records, key=lambda record: record.number):
-            self._restore(record)
+        self._bugs = BugsInARow()
+        self._limits = Limits(goal)
+        self._spent = Spending()
+        known = sorted(records, key=lambda record: record.number)
+        self._roster.restore(known)
+        for record in known:
+            self._take_up(record)
+        self._limits.recall((record, self._roster[record.number].points) for record in known)
+
+    def _take_up(self, record: CandidateRecord) -> None:
+        """Let an unfinished candidate of before wait for what comes next."""
+        if record.phase in (Phase.RUNNING, Phase.PAUSED):
+            # Its worker is gone, or was lost before. Paused at a rung it waits there for its
+            # promotion; otherwise it goes on before anything new starts.
+            self._roster.set_phase(record.number, Phase.PAUSED)
+            if record.epochs not in self._roster.rungs or record.trains_on:
+                self._waiting.append(record.number)
+        elif record.phase is Phase.QUEUED:
+            self._waiting.append(record.number)
 
     @property
     def rungs(self) -> tuple[int, ...]:
         """Epochs at which candidates are compared."""
-        return tuple(self._rungs)
+        return tuple(self._roster.rungs)
+
+    @property
+    def waiting(self) -> tuple[int, ...]:
+        """Who has been chosen and waits for a slot, the next one first."""
+        return tuple(self._waiting)
 
     # What the executors call, through the conductor -------------------------------------------
 
     def next(self, fits: Fits) -> Start | Resume | Wait | Done:
         """Say what to lease now, given what fits beside the leases already out."""
         if self._halted is not None:
-            return Wait() if self._running else Done(self._halted, resumable=True)
-        if self._budget_is_spent:
-            return Wait() if self._running else Done()
+            return Wait() if self._roster.running else Done(self._halted, resumable=True)
+        if (limit := self._limits.reached) is not None:
+            return Wait() if self._roster.running else Done(limit=limit)
         if not self._waiting:
-            if self._running and not any(fits(shape) for shape in self._shapes):
+            if self._roster.running and not any(fits(shape) for shape in self._roster.shapes):
                 return Wait()  # what is chosen when there is room knows more
             self._find_work()
         if not self._waiting:
-            return Wait() if self._running else Done(self._exhausted)
+            return Wait() if self._roster.running else Done(self._exhausted)
         number = self._waiting[0]
-        trial = self._trials[number]
-        if not fits(trial.resources):
+        entry = self._roster[number]
+        if not fits(entry.resources):
             return Wait()
         self._waiting.popleft()
-        first = trial.phase is Phase.QUEUED
-        self._set_phase(number, Phase.RUNNING)
+        first = entry.phase is Phase.QUEUED
+        self._roster.set_phase(number, Phase.RUNNING)
         return Start(number) if first else Resume(number)
+
+    def spend(self, spent: Spending) -> None:
+        """Hear what the study has cost by now; whatever is decided next may depend on it."""
+        self._spent = spent
+        self._limits.spend(spent)
+
+    def take_promoted(self) -> list[int]:
+        """Return the paused candidates that were chosen to train on since this was last called."""
+        promoted, self._promoted = self._promoted, []
+        return promoted
 
     def report(self, number: int, epochs: Sequence[EpochResult]) -> Verdict:
         """Hear results of one candidate in order, and judge it by the last.
@@ -124,97 +138,82 @@ class Engine:
         study's storage.
         """
         for epoch in epochs:
-            self._add(number, epoch)
-        self._bugs_in_a_row.clear()
+            if self._roster.hear(number, epoch):
+                self._limits.add_epoch(self._roster[number].points[-1], self._spent)
+            self._bugs.passed(epoch.number)
         verdict = self._judge(number, epochs[-1])
-        if verdict is Verdict.PAUSE:
-            self._set_phase(number, Phase.PAUSED)
-        elif verdict is Verdict.STOP:
-            self._set_phase(number, Phase.DONE)
+        if verdict in _PHASES:
+            self._roster.set_phase(number, _PHASES[verdict])
         return verdict
+
+    def is_hopeless(self, number: int) -> bool:
+        """Return whether hope was given up of a candidate, stopped or let through."""
+        return self._roster[number].hopeless
 
     def failed(self, number: int, cause: Cause, message: str) -> Retry | GiveUp:
         """Hear that a candidate's lease ended with a failure."""
-        trial = self._trials[number]
-        if cause is Cause.LOST_WORKER:
-            trial.losses += 1
-        decision = self._policy.decide(cause, trial.losses)
+        entry = self._roster[number]
+        decision = self._policy.decide(cause, entry.retried[cause])
         if isinstance(decision, Retry):
-            self._set_phase(number, Phase.PAUSED)
+            entry.retried[cause] += 1
+            self._roster.set_phase(number, Phase.PAUSED)
             self._waiting.append(number)
             return decision
-        self._set_phase(number, Phase.FAILED)
+        self._roster.set_phase(number, Phase.FAILED)
         if cause in (Cause.BUG, Cause.BAD_DATA):
-            self._count_bug(message)
+            alike = self._bugs.add(message, entry.epochs + 1)
+            if alike >= self._policy.max_bugs_in_a_row:
+                self._halted = f"{alike} candidates in a row failed alike: {message}"
         return decision
 
     def conclude(self) -> list[int]:
         """After `Done`: stop for good whatever still waits, and return its numbers."""
-        left = [n for n, t in self._trials.items() if t.phase in (Phase.PAUSED, Phase.QUEUED)]
+        left = self._roster.waiting()
         for number in left:
-            self._set_phase(number, Phase.STOPPED)
+            self._roster.set_phase(number, Phase.STOPPED)
         return left
-
-    @property
-    def _budget_is_spent(self) -> bool:
-        budget = self.goal.budget_epochs
-        return budget is not None and self._spent_epochs >= budget
 
     # How it decides ---------------------------------------------------------------------------
 
     def _find_work(self) -> None:
         """Put one candidate in the queue: a promotion, else a new proposal, else a spared one."""
         if not (self._advised and self._may_start):
-            promoted = self._promote()
+            promoted = self._roster.best_promotable()
             if promoted is not None:
-                self._waiting.append(promoted)
+                self._promote(promoted)
                 return
         if self._may_start:
-            found = self._propose(self._paused_at_rungs() if self._advised else ())
+            found = self._propose(self._roster.at_rungs if self._advised else ())
             if isinstance(found, Promoted):
-                self._rungs[self._trials[found.number].epochs].leave(found.number)
-                self._waiting.append(found.number)
+                self._promote(found.number)
                 return
             if isinstance(found, Admitted):
-                self._trials[found.number] = _Trial(found.resources, Phase.QUEUED)
-                self._shapes.add(found.resources)
+                self._roster.add(found.number, Entry(found.resources, Phase.QUEUED))
                 self._waiting.append(found.number)
                 return
             self._exhausted = "the space has no new candidate within the bounds to offer"
-        self._waiting.extend(self._spare())
+        for number in self._roster.spared():
+            self._promote(number)
+
+    def _promote(self, number: int) -> None:
+        self._roster.leave(number, self._roster[number].epochs)
+        self._waiting.append(number)
+        self._promoted.append(number)
 
     @property
     def _may_start(self) -> bool:
         """Whether another candidate may be started."""
         wanted = self.goal.candidates
-        return self._exhausted is None and (wanted is None or len(self._trials) < wanted)
-
-    def _paused_at_rungs(self) -> list[int]:
-        return [
-            number
-            for number, trial in self._trials.items()
-            if trial.phase is Phase.PAUSED and trial.epochs in self._rungs
-        ]
-
-    def _add(self, number: int, epoch: EpochResult) -> None:
-        trial = self._trials[number]
-        if epoch.number <= trial.epochs:
-            return  # trained again after a lost checkpoint: the first result stands
-        point = self._point(number, epoch.metrics)
-        if epoch.kept is not None:
-            point = trial.points[epoch.kept - 1]
-        self._spent_epochs += 1
-        trial.epochs = epoch.number
-        trial.points.append(point)
-        if (rung := self._rungs.get(epoch.number)) is not None:
-            rung.add(number, point)
+        return self._exhausted is None and (wanted is None or self._roster.started < wanted)
 
     def _judge(self, number: int, epoch: EpochResult) -> Verdict:
         if epoch.final or epoch.number >= self.goal.max_epochs:
             return Verdict.STOP
-        if self._budget_is_spent:
+        if self._gives_up(number):
+            return Verdict.ABANDON
+        if self._limits.reached is not None:
             return Verdict.PAUSE
-        rung = self._rungs.get(epoch.number)
+        rung = self._roster.rungs.get(epoch.number)
         if rung is None or rung.has_left(number):
             return Verdict.CONTINUE
         if not (self._advised and self._may_start) and number in rung.promotable():
@@ -222,58 +221,18 @@ class Engine:
             return Verdict.CONTINUE
         return Verdict.PAUSE
 
-    def _promote(self) -> int | None:
-        """Let a paused candidate leave its rung; the highest rungs come first, as in ASHA."""
-        for rung in reversed(self._rungs.values()):
-            for number in rung.promotable():
-                if self._trials[number].phase is Phase.PAUSED:
-                    rung.leave(number)
-                    return number
-        return None
+    def _gives_up(self, number: int) -> bool:
+        """Return whether a candidate is stopped because it cannot reach the front any more."""
+        entry = self._roster[number]
+        if entry.hopeless or not self._roster.is_hopeless(number):
+            return False
+        entry.hopeless = True
+        return not self._audited(number)
 
-    def _spare(self) -> list[int]:
-        """Let paused candidates go on that halving will not stop, now that nothing new starts."""
-        if self._halving is None:
-            return []
-        paused = {
-            number: self._rungs[self._trials[number].epochs].points
-            for number in self._paused_at_rungs()
-        }
-        last_points = {n: t.points[-1] for n, t in self._trials.items() if t.is_comparable}
-        spared = self._halving.spared(paused, last_points) if paused else []
-        for number in spared:
-            self._rungs[self._trials[number].epochs].leave(number)
-        return spared
 
-    def _set_phase(self, number: int, phase: Phase) -> None:
-        self._trials[number].phase = phase
-        if phase is Phase.RUNNING:
-            self._running.add(number)
-        else:
-            self._running.discard(number)
-
-    def _count_bug(self, message: str) -> None:
-        if self._bugs_in_a_row and signature(self._bugs_in_a_row[-1]) != signature(message):
-            self._bugs_in_a_row.clear()
-        self._bugs_in_a_row.append(message)
-        if len(self._bugs_in_a_row) >= self._policy.max_bugs_in_a_row:
-            self._halted = f"{len(self._bugs_in_a_row)} candidates in a row failed alike: {message}"
-
-    # Going on after an interruption -------------------------------------------------------------
-
-    def _restore(self, record: CandidateRecord) -> None:
-        trial = _Trial(record.resources, record.phase, losses=record.losses)
-        self._trials[record.number] = trial
-        self._shapes.add(record.resources)
-        for epoch in record.curve:
-            self._add(record.number, epoch)
-            if epoch.number in self._rungs and epoch.number < record.epochs:
-                self._rungs[epoch.number].leave(record.number)
-        if trial.phase in (Phase.RUNNING, Phase.PAUSED):
-            # Its worker is gone, or was lost before. At a rung it is as good as paused there;
-            # between rungs it goes on before anything new starts.
-            trial.phase = Phase.PAUSED
-            if record.epochs not in self._rungs:
-                self._waiting.append(record.number)
-        elif trial.phase is Phase.QUEUED:
-            self._waiting.append(record.number)
+_PHASES = {
+    Verdict.PAUSE: Phase.PAUSED,
+    Verdict.STOP: Phase.DONE,
+    Verdict.ABANDON: Phase.STOPPED,
+}
+"""What a candidate's phase is after a verdict that ends its lease."""

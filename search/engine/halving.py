@@ -8,6 +8,7 @@ rank, then by crowding distance (Deb et al. 2002), so that what goes on is sprea
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -24,12 +25,15 @@ class ParetoHalving:
 
     A candidate is paused at a rung until it belongs to the rung's best 1/`eta`; it can be promoted
     later, when others have come in below it. No more than 1/`eta` of a rung leave it like that,
-    however ranks change as results come in.
+    however ranks change as results come in. Whoever belongs to the best 1/`eta` when it leaves
+    keeps its place though later results overtake it; that is all that the order of arrival changes
+    (in a rung of more than 200 results also how many of the last are ranked already, see `Rung`).
 
     When there is nothing new left to start, more may go on (`spared`): a rung with fewer than
     `min_results` results is too small to stop what nothing in it dominates, and with
     `finish_front` whatever stands on the study's front is trained to full length, so that the
-    front that people read is not one of half-trained models.
+    front that people read is not one of half-trained models. A budget that is spent ends the search
+    without that.
     """
 
     eta: int = 3
@@ -62,7 +66,10 @@ class ParetoHalving:
                 reached the rung, whether it left or not.
             left: the numbers that left it already.
         """
-        order = _ranked(points)
+        return self.promotable_of(ranked(points), left)
+
+    def promotable_of(self, order: Sequence[int], left: Collection[int]) -> list[int]:
+        """Return the same, given who reached the rung, the best first (`ranked`)."""
         quota = len(order) // self.eta
         best = [number for number in order[:quota] if number not in left]
         return best[: max(0, quota - len(left))]
@@ -76,32 +83,43 @@ class ParetoHalving:
             paused: number of a paused candidate -> all results at its rung.
             last_points: every candidate's last result, whatever its length.
         """
-        finished = _undominated(last_points) if self.finish_front else set()
+        return self.spared_of(paused, _undominated(last_points))
+
+    def spared_of(
+        self, paused: Mapping[int, Mapping[int, Point]], on_front: Collection[int]
+    ) -> list[int]:
+        """Return the same, given who is on the front by the last results."""
         return [
             number
             for number, rung_points in paused.items()
-            if number in finished
+            if (self.finish_front and number in on_front)
             or (len(rung_points) < self.min_results and number in _undominated(rung_points))
         ]
 
 
 class Rung:
-    """The results that reached one rung; ranks them again only when something changed."""
+    """The results that reached one rung, ranked in the order in which they arrived.
+
+    Up to 200 results it is ranked again with each; a larger one when it has grown by a hundredth,
+    and until then by the results that it had, so that ranking takes no longer for each of many.
+    """
 
     def __init__(self, halving: ParetoHalving) -> None:
         self._halving = halving
         self._points: dict[int, Point] = {}
         self._left: set[int] = set()
-        self._promotable: list[int] | None = None
+        self._due = 0
+        """So many results, the first ones, are to be ranked."""
+        self._order: list[int] = []
 
     def add(self, number: int, point: Point) -> None:
         self._points[number] = point
-        self._promotable = None
+        if len(self._points) >= self._due + max(1, self._due // 100):
+            self._due = len(self._points)
 
     def leave(self, number: int) -> None:
         """Note that a candidate trains on."""
         self._left.add(number)
-        self._promotable = None
 
     def has_left(self, number: int) -> bool:
         return number in self._left
@@ -111,15 +129,26 @@ class Rung:
         """Every result that reached the rung."""
         return self._points
 
+    @property
+    def is_small(self) -> bool:
+        """Whether it has too few results to stop what nothing in it dominates."""
+        return len(self._points) < self._halving.min_results
+
     def promotable(self) -> list[int]:
         """Return the numbers that may leave now, best first."""
-        if self._promotable is None:
-            self._promotable = self._halving.promotable(self._points, self._left)
-        return self._promotable
+        if self._due // self._halving.eta <= len(self._left):
+            return []
+        if len(self._order) != self._due:
+            self._order = ranked(dict(itertools.islice(self._points.items(), self._due)))
+        return self._halving.promotable_of(self._order, self._left)
 
 
-def _ranked(points: Mapping[int, Point]) -> list[int]:
-    """Return numbers by rank, then loneliest first, then by number."""
+def ranked(points: Mapping[int, Point]) -> list[int]:
+    """Return candidates by rank, then loneliest first, then by number.
+
+    Args:
+        points: candidate number -> objectives, minimised.
+    """
     if not points:
         return []
     numbers = sorted(points)

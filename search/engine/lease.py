@@ -33,6 +33,8 @@ class Lease:
     rungs: tuple[int, ...]
     known_epochs: int
     """How many epochs the study has results of."""
+    batch_parts: int = 1
+    """See `Context.batch_parts`."""
     checkpoints: Path
     """The candidate's checkpoint folder."""
     save_every_s: float = 60.0
@@ -85,6 +87,7 @@ def learn(
         world_size=world_size,
         device=device,
         threads=threads,
+        batch_parts=lease.batch_parts,
     )
     candidate = rebuild_candidate(problem, lease.params, lease.key)
     saved_s = time.monotonic()

@@ -46,9 +46,9 @@ def non_dominated_ranks(points: npt.ArrayLike) -> list[int]:
 def front(points: npt.ArrayLike) -> list[int]:
     """Return the indices of the points that none dominates, ordered by objectives then by index."""
     array = _checked(points)
-    order = np.lexsort(array.T[::-1]).tolist()
-    ranks = non_dominated_ranks(array)
-    return [index for index in order if ranks[index] == 0]
+    distinct, places = np.unique(array, axis=0, return_inverse=True)
+    undominated = _undominated(distinct)[places.reshape(-1)]
+    return [index for index in np.lexsort(array.T[::-1]).tolist() if undominated[index]]
 
 
 def crowding_distances(points: npt.ArrayLike) -> list[float]:
@@ -116,6 +116,20 @@ def _volume(points: FloatArray, corner: FloatArray) -> float:
         if len(covered):
             total -= _volume(covered[front(covered)], corner)
     return total
+
+
+def _undominated(distinct: FloatArray) -> npt.NDArray[np.bool_]:
+    """Return which of points without repeats, sorted by the first objective, none dominates."""
+    kept = np.ones(len(distinct), dtype=bool)
+    if distinct.shape[1] == 1:
+        kept[1:] = False
+    elif distinct.shape[1] == 2:
+        kept[1:] = distinct[1:, 1] < np.minimum.accumulate(distinct[:-1, 1])
+    else:
+        for index, point in enumerate(distinct):
+            before = distinct[:index][kept[:index]]
+            kept[index] = not np.any(np.all(before <= point, axis=1))
+    return kept
 
 
 def _ranks_of_two_objectives(distinct: FloatArray) -> list[int]:

@@ -1,4 +1,4 @@
-"""The Tune actor that carries out leases: one-worker ones itself, wider ones by a Ray Train group.
+"""The Tune actor that carries out leases: one-worker ones itself, wider ones by a warm group.
 
 This module imports little. An actor whose process takes seconds to start may lose its first trial
 to one that is warm already, and Tune then drops it: with heavy imports here, a search of short
@@ -7,44 +7,46 @@ epochs would stay on one slot. What learning needs is imported by the first leas
 
 from __future__ import annotations
 
+import gc
+import sys
 from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ray.tune import PlacementGroupFactory, Trainable
 
 from cluster.resources import Resources
-from search.engine.failures import explain
+from search.engine.failures import Cause, explain
 from search.engine.lease import PROBLEMS, Lease, ended_early, learn
 from search.execution.start_line import StartLine
+from search.execution.warm_group import LOSSES, WarmGroup
 from search.problem import ProblemSpec
 from search.study.checkpoints import CheckpointFolder
 from search.study.records import EpochResult
 
-if TYPE_CHECKING:
-    from search.execution.train_trainer import TrainRun
-
-_DRIVER_MEMORY_BYTES = 1 << 20
-"""What a wide trial's Tune actor reserves: something, as Tune demands, but no CPU, since drivers
-that hold CPUs keep their own workers waiting for ever."""
-
 
 class LeaseRunner(Trainable):
-    """Carries out leases, one after the other, in one warm process: a step is an epoch.
+    """Carries out leases, one after the other: a step is an epoch.
+
+    One-worker leases are learned in this process, which stays warm. For wider ones it keeps a group
+    of others in its placement group, and reserves nothing for itself. It is only given leases that
+    ask for equal resources.
 
     Nothing happens in `setup` and `reset_config` but noting the lease: Tune may call them for a
     trial that it then gives to another actor.
     """
 
     _learning: _OwnLearning | _GroupLearning | None = None
+    _group: WarmGroup | None = None
+    _start_line: StartLine | None = None
 
     @classmethod
     def default_resource_request(cls, config: dict[str, Any]) -> PlacementGroupFactory:
         resources: Resources = config["lease"].resources
-        if resources.workers > 1:
-            return PlacementGroupFactory([{"memory": _DRIVER_MEMORY_BYTES}])
         bundle = {"CPU": resources.cpus, "GPU": resources.gpus, "memory": resources.memory_bytes}
-        return PlacementGroupFactory([{name: value for name, value in bundle.items() if value}])
+        if resources.workers == 1:
+            return PlacementGroupFactory([bundle])
+        # Nothing for this process, which only waits for its group.
+        return PlacementGroupFactory([{}, *[bundle] * resources.workers])
 
     def setup(self, config: dict[str, Any]) -> None:
         self._take(config)
@@ -56,8 +58,14 @@ class LeaseRunner(Trainable):
     def _take(self, config: dict[str, Any]) -> None:
         if self._learning is not None:
             self._learning.close()
-        wide = config["switchboard"] is not None
-        self._learning = _GroupLearning(config) if wide else _OwnLearning(config)
+        self._start_line = config["start_line"]
+        self._lease: Lease = config["lease"]
+        if self._lease.resources.workers == 1:
+            self._learning = _OwnLearning(config)
+            return
+        if self._group is None:
+            self._group = WarmGroup()
+        self._learning = _GroupLearning(config, self._group)
 
     def step(self) -> dict[str, Any]:
         try:
@@ -65,11 +73,22 @@ class LeaseRunner(Trainable):
             return {"epochs": self._learning.next_epochs()}
         except Exception as error:
             cause, message = explain(error)
-            return {"failure": (cause.value, message)}
+            if self._group is not None and cause in LOSSES:
+                # Tune drops an actor that raises, and its placement group with it.
+                raise
+        finally:
+            if self._start_line is not None:
+                self._start_line.wait(self._lease.name)
+                self._start_line = None
+        if cause is Cause.OUT_OF_MEMORY:
+            _free_memory()  # only now: what was raised holds what was learned on
+        return {"failure": (cause.value, message)}
 
     def cleanup(self) -> None:
         if self._learning is not None:
             self._learning.close()
+        if self._group is not None:
+            self._group.close()
 
 
 class _OwnLearning:
@@ -78,18 +97,9 @@ class _OwnLearning:
     def __init__(self, config: Mapping[str, Any]) -> None:
         self._lease: Lease = config["lease"]
         self._spec = ProblemSpec.from_dict(config["spec"])
-        self._start_line: StartLine | None = config["start_line"]
         self._results: Iterator[tuple[EpochResult, ...]] | None = None
 
     def next_epochs(self) -> tuple[EpochResult, ...]:
-        try:
-            return self._learn_epoch()
-        finally:
-            if self._start_line is not None:
-                self._start_line.wait(self._lease.name)
-                self._start_line = None
-
-    def _learn_epoch(self) -> tuple[EpochResult, ...]:
         if self._results is None:
             resources = self._lease.resources
             self._results = learn(
@@ -107,28 +117,31 @@ class _OwnLearning:
 
 
 class _GroupLearning:
-    """Learning on a group of workers that Ray Train starts for this lease."""
+    """Learning on the ranks of a warm group."""
 
-    def __init__(self, config: Mapping[str, Any]) -> None:
-        self._config = config
-        self._run: TrainRun | None = None
+    def __init__(self, config: Mapping[str, Any], group: WarmGroup) -> None:
+        self._lease: Lease = config["lease"]
+        self._spec = ProblemSpec.from_dict(config["spec"])
+        self._group = group
+        self._begun = False
 
     def next_epochs(self) -> tuple[EpochResult, ...]:
-        if self._run is None:
-            from search.execution.train_trainer import TrainRun
-
-            self._run = TrainRun(
-                self._config["lease"],
-                ProblemSpec.from_dict(self._config["spec"]),
-                self._config["switchboard"],
-                storage=Path(self._config["storage"]) / "train",
-            )
-        return _required(self._run.next_report(), self._config["lease"])
+        if not self._begun:
+            self._group.begin(self._lease, self._spec)
+            self._begun = True
+        return _required(self._group.next_epochs(), self._lease)
 
     def close(self) -> None:
-        """Wait until the group's resources are free; its verdict has reached it already."""
-        if self._run is not None:
-            self._run.join()
+        """Have the ranks let go of model and optimiser."""
+        self._group.end()
+
+
+def _free_memory() -> None:
+    """Give back what lies in reference cycles, and torch's cache of the GPU's memory."""
+    gc.collect()
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
 
 
 def _required(epochs: tuple[EpochResult, ...] | None, lease: Lease) -> tuple[EpochResult, ...]:

@@ -25,12 +25,15 @@ from search.engine.front_volume import FrontVolume
 from search.engine.goal import Goal
 from search.engine.halving import ParetoHalving
 from search.engine.lease import Lease, ended_early, epoch_result
+from search.engine.optimism import Optimism
 from search.objectives import Bound, Objective, objective_vector
 from search.problem import Context, Epoch, Problem, rebuild_candidate
+from search.sampling.prior import PriorResults, note_prior
 from search.sampling.samplers import DEFAULT_SAMPLER
+from search.study.creation import create_study
 from search.study.fronts import front_records
 from search.study.records import EpochResult
-from search.study.study import Study, create_study
+from search.study.study import Study
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,8 +105,11 @@ def simulate(
     seed: int = 0,
     sampler: str = DEFAULT_SAMPLER,
     halving: ParetoHalving | None = ParetoHalving(),  # noqa: B008 (it is frozen)
+    optimism: Optimism | None = Optimism(),  # noqa: B008
     startup: int = 10,
     bounds: Sequence[Bound] = (),
+    enqueued: Sequence[Mapping[str, Any]] = (),
+    priors: Sequence[PriorResults] = (),
 ) -> SimulationResult:
     """Search `problem` in virtual time.
 
@@ -114,7 +120,10 @@ def simulate(
         candidates: how many are started at most; one of both has to be given.
         sampler: a name in `search.sampling.samplers.SAMPLERS`.
         halving: None trains every candidate in full.
+        optimism: None gives up hope of nobody.
         startup: candidates that are not yet proposed by what was learned.
+        enqueued: parameters of candidates that are started first; the rest is drawn by chance.
+        priors: results of earlier studies.
 
     Raises:
         StudyError: there is neither a budget nor a number of candidates.
@@ -127,16 +136,35 @@ def simulate(
         seed=seed,
         bounds=tuple(bounds),
         halving=halving,
+        optimism=optimism,
+        enqueued=tuple(enqueued),
     )
-    return simulate_plan(problem, objectives, plan, workers=workers)
+    return simulate_plan(problem, objectives, plan, workers=workers, priors=priors)
 
 
 def simulate_plan(
-    problem: Problem, objectives: Sequence[Objective], plan: Plan, *, workers: int = 1
+    problem: Problem,
+    objectives: Sequence[Objective],
+    plan: Plan,
+    *,
+    workers: int = 1,
+    capacity: Capacity | None = None,
+    priors: Sequence[PriorResults] = (),
 ) -> SimulationResult:
-    """Carry out a whole plan in virtual time."""
+    """Carry out a whole plan in virtual time.
+
+    Args:
+        workers: how many one-CPU workers there are, on one node.
+        capacity: a cluster in place of those.
+    """
     study = create_study(InMemoryStorage(), "simulation", objectives)
-    simulation = _Simulation(problem, Conductor(problem, study, plan, checkpoints=Path()), workers)
+    for prior in priors:
+        note_prior(study, prior)
+    clock = _Clock()
+    conductor = Conductor(problem, study, plan, checkpoints=Path(), clock=clock)
+    if capacity is None:
+        capacity = Capacity((NodeCapacity(node_id="simulated", cpus=workers),))
+    simulation = _Simulation(problem, conductor, capacity, clock)
     simulation.run()
     trials = [
         SimulatedTrial(
@@ -155,17 +183,29 @@ def simulate_plan(
     )
 
 
+@dataclass
+class _Clock:
+    """Virtual time."""
+
+    now_s: float = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
 class _Simulation:
-    def __init__(self, problem: Problem, conductor: Conductor, workers: int) -> None:
+    def __init__(
+        self, problem: Problem, conductor: Conductor, capacity: Capacity, clock: _Clock
+    ) -> None:
         self._problem = problem
         self._conductor = conductor
-        self._capacity = Capacity((NodeCapacity(node_id="simulated", cpus=workers),))
-        self._ledger = Ledger(self._capacity)
+        self._capacity = capacity
+        self._ledger = Ledger(capacity)
         self._learning: dict[int, Iterator[Epoch]] = {}
         self._order = itertools.count()
         # (virtual end of the epoch, tie-break, lease, what came of it)
         self._events: list[tuple[float, int, Lease, EpochResult | Exception]] = []
-        self._now_s = 0.0
+        self._clock = clock
         self.started_s: dict[int, float] = {}
         self.finished_s: dict[int, float] = {}
         self.epoch_order: list[tuple[int, int]] = []
@@ -176,6 +216,7 @@ class _Simulation:
             if isinstance(decision, Done):
                 if not decision.resumable:
                     self._conductor.conclude()
+                self._conductor.close()
                 return
             if isinstance(decision, Wait):
                 self._hear()
@@ -188,16 +229,18 @@ class _Simulation:
 
     def _begin(self, lease: Lease) -> None:
         self._ledger.place(str(lease.number), lease.resources)
-        self.started_s.setdefault(lease.number, self._now_s)
+        self.started_s.setdefault(lease.number, self._clock.now_s)
         if lease.number not in self._learning:
-            context = Context(seed=lease.seed, max_epochs=lease.max_epochs)
+            context = Context(
+                seed=lease.seed, max_epochs=lease.max_epochs, batch_parts=lease.batch_parts
+            )
             candidate = rebuild_candidate(self._problem, lease.params, lease.key)
             self._learning[lease.number] = iter(self._problem.learn(candidate, context))
         self._run_epoch(lease)
 
     def _run_epoch(self, lease: Lease) -> None:
         outcome: EpochResult | Exception
-        end_s = self._now_s
+        end_s = self._clock.now_s
         try:
             outcome = _next_result(self._learning[lease.number], lease)
             end_s += outcome.seconds
@@ -207,9 +250,9 @@ class _Simulation:
 
     def _hear(self) -> None:
         """Go on to the end of the next epoch, and to what comes of it."""
-        self._now_s, _, lease, outcome = heapq.heappop(self._events)
+        self._clock.now_s, _, lease, outcome = heapq.heappop(self._events)
         number = lease.number
-        self.finished_s[number] = self._now_s
+        self.finished_s[number] = self._clock.now_s
         verdict = Verdict.STOP
         if isinstance(outcome, EpochResult):
             verdict = self._conductor.report(number, lease.attempt, [outcome])
@@ -222,7 +265,8 @@ class _Simulation:
             self._run_epoch(lease)
         else:
             self._ledger.release(str(number))
-        if verdict is Verdict.STOP:
+            self._conductor.released(number, lease.attempt)
+        if verdict in (Verdict.STOP, Verdict.ABANDON):
             del self._learning[number]
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 
 from search.reports.descriptions import describe_configuration
 from search.reports.progress import format_value
 from search.study.fronts import front_records
-from search.study.records import CandidateRecord, Phase
+from search.study.records import CandidateRecord, Failure, Phase
 from search.study.study import Study
 
 
@@ -34,15 +35,27 @@ def _row(record: CandidateRecord, learned: list[str]) -> list[str]:
 
 
 def _summary(study: Study) -> str:
-    phases = Counter(record.phase for record in study.records.values())
+    own = [record for record in study.records.values() if record.imported is None]
+    imported = len(study.records) - len(own)
+    taken_over = f"; {imported} candidates imported" if imported else ""
+    phases = Counter(record.phase for record in own)
     parts = [f"{phases[phase]} {phase.value}" for phase in Phase if phases[phase]]
-    epochs = sum(record.epochs for record in study.records.values())
-    seconds = sum(record.seconds for record in study.records.values())
+    epochs = sum(record.epochs for record in own)
+    seconds = sum(record.seconds for record in own)
     return (
-        f"{len(study.records)} candidates tried ({', '.join(parts)}), "
+        f"{len(own)} candidates tried ({', '.join(parts)}), "
         f"{len(study.rejections)} proposals turned down untrained; "
         f"{epochs} epochs, {seconds:.0f} s of training"
+        f"{taken_over}"
+        f"{_causes('failed', (r.failure for r in study.records.values() if r.failure))}"
+        f"{_causes('tried again', (s for r in study.records.values() for s in r.setbacks))}"
     )
+
+
+def _causes(what: str, failures: Iterable[Failure]) -> str:
+    counts = Counter(failure.cause for failure in failures)
+    told = ", ".join(f"{count} x {cause}" for cause, count in sorted(counts.items()))
+    return f"; {what}: {told}" if told else ""
 
 
 def _aligned(rows: list[list[str]]) -> list[str]:

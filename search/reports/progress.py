@@ -7,10 +7,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from search.engine.decisions import Verdict
+from search.engine.failures import Cause
+from search.engine.goal import Goal
+from search.engine.spending import Spending
 from search.objectives import LOG10_PREFIX, Objective
 from search.study.records import CandidateRecord, Failure, Phase
 
-_ENDED = {Verdict.PAUSE: "paused", Verdict.STOP: "done"}
+_ENDED = {Verdict.PAUSE: "paused", Verdict.STOP: "done", Verdict.ABANDON: "given up"}
 
 
 class ProgressLines:
@@ -20,15 +23,15 @@ class ProgressLines:
         self,
         objectives: Sequence[Objective],
         *,
-        candidates: int,
-        epochs: int,
+        goal: Goal,
         known: Mapping[int, CandidateRecord],
+        spent: Callable[[], Spending],
         show: Callable[[str], None],
     ) -> None:
         self._objectives = tuple(objectives)
-        self._candidates = candidates
-        self._epochs = epochs
+        self._goal = goal
         self._known = known
+        self._spent = spent
         self._show = show
         self._begun_s = time.monotonic()
 
@@ -42,6 +45,8 @@ class ProgressLines:
 
     def failed(self, record: CandidateRecord, failure: Failure, *, retried: bool) -> None:
         outcome = "goes on from its checkpoint" if retried else "failed"
+        if retried and failure.cause == Cause.OUT_OF_MEMORY:
+            outcome += f", each batch in {record.batch_parts} parts"
         self._line(record, f"{failure.cause} ({failure.message}): {outcome}")
 
     def _line(self, record: CandidateRecord, outcome: str) -> None:
@@ -49,7 +54,7 @@ class ProgressLines:
         values = "  ".join(self._values(record))
         self._show(
             f"{elapsed_s:7.1f} s  {self._tried()}  trial {record.number:<4} "
-            f"epoch {record.epochs}/{self._epochs}  {values}  {outcome}"
+            f"epoch {record.epochs}/{self._goal.max_epochs}  {values}  {outcome}"
         )
 
     def _values(self, record: CandidateRecord) -> Iterator[str]:
@@ -57,16 +62,37 @@ class ProgressLines:
             name = objective.metric
             if objective.exact:
                 name = name.removeprefix(LOG10_PREFIX)
-                yield f"{format_value(record.costs.get(name))} {name}"
+                value = record.costs.get(name)
+                shown = format_value(value)
+                is_count = value is not None and float(value).is_integer()
+                yield f"{shown} {name}" if is_count else f"{name} {shown}"
             else:
                 yield f"{name} {format_value(record.metrics.get(name))}"
 
     def _tried(self) -> str:
-        phases = Counter(record.phase for record in self._known.values())
-        return (
-            f"{len(self._known)}/{self._candidates} tried, {phases[Phase.RUNNING]} running, "
-            f"{phases[Phase.DONE]} done"
-        )
+        own = [record for record in self._known.values() if record.imported is None]
+        phases, tried = Counter(record.phase for record in own), len(own)
+        wanted = "" if self._goal.candidates is None else f"/{self._goal.candidates}"
+        parts = [
+            f"{tried}{wanted} tried",
+            f"{phases[Phase.RUNNING]} running",
+            f"{phases[Phase.DONE]} done",
+            *_used(self._goal, sum(record.epochs for record in own), self._spent()),
+        ]
+        return ", ".join(parts)
+
+
+def _used(goal: Goal, epochs: int, spent: Spending) -> Iterator[str]:
+    """Tell how much of each limit is used up."""
+    if goal.budget_epochs is not None:
+        yield f"{epochs:,}/{goal.budget_epochs:,} epochs"
+    for limit, used, unit in (
+        (goal.gpu_hours, spent.gpu_hours, "GPU-hours"),
+        (goal.worker_hours, spent.worker_hours, "worker-hours"),
+        (goal.hours, spent.search_hours, "hours"),
+    ):
+        if limit is not None:
+            yield f"{used:.3g}/{limit:,.10g} {unit}"
 
 
 def format_value(value: float | None) -> str:

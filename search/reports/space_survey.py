@@ -14,9 +14,9 @@ from ecgmodels import cost
 from ecgmodels.data import open_dataset
 from ecgmodels.models.efficientecg.config import EfficientECGConfig
 from search.ecg_problem import data_shape
-from search.objectives import Bound
-from search.problem import ProblemSpec
-from search.study_file.reading import StudyFile
+from search.objectives import Bound, is_exact
+from search.problem import ProblemSpec, measured_costs
+from search.study_file.reading import MEASURED_COSTS, StudyFile
 from spaces import CandidateRefused, build_space
 
 QUANTILES: Mapping[str, float] = {"min": 0.0, "5%": 0.05, "50%": 0.5, "95%": 0.95, "max": 1.0}
@@ -35,6 +35,8 @@ class Surveyed:
     bounds: tuple[Bound, ...]
     fixed: Mapping[str, Any]
     """Parameters that no proposal asks for, since a single value is left."""
+    unmeasured: tuple[Bound, ...] = ()
+    """Bounds on costs that are measured when a study proposes a candidate, and not here."""
 
     @classmethod
     def of(cls, study_file: StudyFile) -> Surveyed:
@@ -46,23 +48,27 @@ class Surveyed:
         if study_file.problem is not None:
             table = study_file.problem
             problem = ProblemSpec(path=table.path, arguments=table.arguments).build()
+            bounds, unmeasured = _split(study_file.to_bounds(), measured_costs(problem))
             return cls(
                 name=table.path,
                 suggest=problem.suggest,
                 cost=problem.cost,
-                bounds=study_file.to_bounds(),
+                bounds=bounds,
+                unmeasured=unmeasured,
                 fixed={},
             )
         location = resolve_location(study_file.dataset, what="the dataset")
         shape = data_shape(open_dataset(location, verify=False))
         training = {**study_file.training, "epochs": study_file.budget.epochs}
         space = build_space(study_file.space.name, shape, training, study_file.space.ranges)
+        bounds, unmeasured = _split(study_file.to_bounds(), MEASURED_COSTS)
         return cls(
             name=f"{shape.leads} leads x {shape.samples} samples, {shape.classes} classes, "
             f"{len(shape.features)} features",
             suggest=space.suggest,
             cost=lambda candidate: cost(candidate.model),
-            bounds=study_file.to_bounds(),
+            bounds=bounds,
+            unmeasured=unmeasured,
             fixed={name: p.to_toml() for name, p in space.parameters.items() if p.fixed},
         )
 
@@ -148,6 +154,14 @@ def survey_table(found: Sequence[Group], *, bounded: bool) -> str:
             tables[-1].append([group.name, *(_shown(values.get(name)) for name in QUANTILES)])
     first = max(len(row[0]) for table in tables for row in table)
     return "\n\n".join("\n".join(_aligned(table, first)) for table in tables)
+
+
+def _split(
+    bounds: Sequence[Bound], measured: Sequence[str]
+) -> tuple[tuple[Bound, ...], tuple[Bound, ...]]:
+    """Return the bounds on exact costs, and those on measured ones."""
+    unmeasured = tuple(bound for bound in bounds if is_exact(bound.name, measured))
+    return tuple(bound for bound in bounds if bound not in unmeasured), unmeasured
 
 
 def _group(params: Mapping[str, Any]) -> str:

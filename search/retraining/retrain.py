@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -23,8 +24,7 @@ from ecgmodels.data import Dataset
 from ecgmodels.export.card import non_causal_parts, split_hash
 from ecgmodels.training.threads import allowed_cpus, torch_threads
 from search.ecg_problem import ECGProblem
-from search.engine.decisions import Verdict
-from search.engine.failures import Cause, explain
+from search.engine.failures import LOSS_MESSAGES, explain
 from search.engine.lease import Lease, candidate_name
 from search.errors import StudyError
 from search.problem import ProblemSpec, ReplayTrial, rebuild_candidate
@@ -96,8 +96,11 @@ def retrain(
         show("ray      connecting")
         _require_divisible(spec, options.workers)
         connection = stack.enter_context(connect(address, cpus=cpus))
+        gpus = study_file.trials.gpus
         resources = Resources(
-            workers=options.workers, cpus=study_file.trials.cpus, gpus=study_file.trials.gpus
+            workers=options.workers,
+            cpus=study_file.trials.cpus,
+            gpus=math.ceil(gpus) if options.workers > 1 else gpus,
         )
         require_fit(connection.capacity, resources, "retraining")
         show(f"on       {connection.description}")
@@ -187,6 +190,7 @@ def _lease(
         max_epochs=options.epochs or study_file.budget.epochs,
         rungs=(),
         known_epochs=latest.epoch if latest else 0,
+        batch_parts=record.batch_parts,
         checkpoints=checkpoints.path,
     )
 
@@ -206,14 +210,14 @@ def _train(
     show: Callable[[str], None],
 ) -> None:
     """Train to the last epoch, unless a checkpoint is there already."""
-    from search.execution.train_trainer import TrainRun, switchboard
+    from search.execution.train_trainer import TrainRun, open_mailbox
 
     latest = CheckpointFolder(lease.checkpoints).latest()
     if latest is not None and (latest.epoch >= lease.max_epochs or latest.history()[-1].final):
         show(f"  trained already: {latest.folder}")
         return
-    with switchboard() as board:
-        run = TrainRun(lease, spec, board, storage=ray_folder)
+    with open_mailbox() as mailbox:
+        run = TrainRun(lease, spec, mailbox, storage=ray_folder)
         try:
             while (report := run.next_report(interruption)) is not None:
                 last = report[-1]
@@ -222,7 +226,6 @@ def _train(
                     f"mean_f1 {last.metrics['mean_f1']:.4f}  "
                     f"train_loss {last.metrics['train_loss']:.4f}  {last.seconds:.1f} s"
                 )
-                run.answer(Verdict.CONTINUE)
         except OSError:  # nobody reads what is shown any more
             raise
         except Exception as error:
@@ -230,7 +233,7 @@ def _train(
             raise StudyError(
                 f"retraining trial {lease.number} failed: {cause.value}: {message}",
                 hint="run the same command again: it goes on from the last checkpoint"
-                if cause is Cause.LOST_WORKER
+                if cause in LOSS_MESSAGES
                 else "choose another member of the front, or mend the cause named above",
             ) from error
         run.join()

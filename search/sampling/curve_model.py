@@ -20,11 +20,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 from scipy.linalg import cho_solve, cholesky, solve_triangular
 from scipy.optimize import minimize
+from scipy.spatial.distance import cdist
 
 from search.sampling.encoding import Encoder
 
@@ -73,7 +75,6 @@ class CurveModel:
         x, t = results.rows, self._time(results.epochs)
         self._x, self._t = x, t
         self._names = (*_SPREAD_PRIORS, "time", *(f"{name}:" for name in results.encoder.names))
-        self._square_distances = self._distances(x)
         self._time_distances = (t[:, None] - t[None, :]) ** 2
         self._same = (results.candidate[:, None] == results.candidate[None, :]).astype(np.float64)
         self._priors = _priors(len(results.encoder.names))
@@ -109,28 +110,29 @@ class CurveModel:
         self._decompose()
 
     def predict(
-        self, rows: FloatArray, epochs: float, known: Sequence[int] | None = None
+        self, rows: FloatArray, epochs: Sequence[float], known: Sequence[int] | None = None
     ) -> tuple[FloatArray, FloatArray]:
-        """Return mean and standard deviation of the results after `epochs`, in their own unit.
+        """Return mean and standard deviation of results, in their own unit, float64 [epoch, row].
 
         Args:
-            rows: float64 [n, coordinate].
-            epochs: after which.
+            rows: float64 [row, coordinate].
+            epochs: after which they are asked for.
             known: each one's number in `Results.candidate`; -1 where it has no results yet.
         """
         s = self._unpack(self._scales)
-        t = np.full(len(rows), self._time(np.array([epochs]))[0])
-        distances = self._distances(rows)
-        over_x = _matern(np.tensordot(s.inverse_squares, distances, axes=1))
-        over_t = _matern((t[:, None] - self._t[None, :]) ** 2 * s.inverse_square_time)
-        cross = s.shared * over_t + s.end * over_x + s.course * over_x * over_t
+        over_x = _matern(self._squares(s, rows))
+        at = self._time(np.asarray(epochs, dtype=np.float64))
+        over_t = _matern((at[:, None] - self._t[None, :]) ** 2 * s.inverse_square_time)
+        same = 0.0
         if known is not None:
-            same = np.asarray(known)[:, None] == self._results.candidate[None, :]
-            cross += s.training * same
-        mean = cross @ self._weights
-        half = solve_triangular(self._factor, cross.T, lower=True)
+            same = s.training * (np.asarray(known)[:, None] == self._results.candidate[None, :])
+        mean, deviation = np.empty((2, len(at), len(rows)))
         prior = s.shared + s.end + s.course + s.training
-        deviation = np.sqrt(np.maximum(prior - np.sum(half**2, axis=0), 1e-10))
+        for place, of_time in enumerate(over_t):
+            cross = over_x * (s.end + s.course * of_time) + (s.shared * of_time + same)
+            half = solve_triangular(self._factor, cross.T, lower=True, check_finite=False)
+            mean[place] = cross @ self._weights
+            deviation[place] = np.sqrt(np.maximum(prior - np.sum(half**2, axis=0), 1e-10))
         return self._centre + self._unit * unsquashed(mean), self._unit * deviation
 
     # The numbers ------------------------------------------------------------------------------
@@ -138,12 +140,18 @@ class CurveModel:
     def _time(self, epochs: FloatArray) -> FloatArray:
         return np.log(epochs) / self._log_max
 
-    def _distances(self, rows: FloatArray) -> FloatArray:
-        """Return squared distances to the results, float64 [group, row, result]."""
+    def _squares(self, s: _Scales, rows: FloatArray) -> FloatArray:
+        """Return squared distances to the results in units of the scales, float64 [row, result]."""
+        units = np.sqrt(s.inverse_squares)[self._results.encoder.group]
+        return np.asarray(cdist(rows * units, self._x * units, "sqeuclidean"))
+
+    @cached_property
+    def _square_distances(self) -> FloatArray:
+        """Squared distances between results, parameter by parameter, float64 [group, r, r]."""
         encoder = self._results.encoder
-        out = np.zeros((len(encoder.names), len(rows), len(self._x)))
+        out = np.zeros((len(encoder.names), len(self._x), len(self._x)))
         for column, group in enumerate(encoder.group):
-            out[group] += (rows[:, column, None] - self._x[None, :, column]) ** 2
+            out[group] += (self._x[:, column, None] - self._x[None, :, column]) ** 2
         return out
 
     def _unpack(self, scales: FloatArray) -> _Scales:
@@ -158,12 +166,6 @@ class CurveModel:
             inverse_squares=np.exp(-2.0 * scales[6:]),
         )
 
-    def _kernels(self, s: _Scales) -> tuple[FloatArray, FloatArray, FloatArray]:
-        r2 = np.tensordot(s.inverse_squares, self._square_distances, axes=1)
-        over_x = _matern(r2)
-        over_t = _matern(self._time_distances * s.inverse_square_time)
-        return r2, over_x, over_t
-
     def _covariance(self, s: _Scales, over_x: FloatArray, over_t: FloatArray) -> FloatArray:
         covariance = s.shared * over_t + s.end * over_x + s.course * over_x * over_t
         covariance += s.training * self._same
@@ -172,14 +174,17 @@ class CurveModel:
 
     def _decompose(self) -> None:
         s = self._unpack(self._scales)
-        _, over_x, over_t = self._kernels(s)
+        over_x = _matern(self._squares(s, self._x))
+        over_t = _matern(self._time_distances * s.inverse_square_time)
         self._factor = cholesky(self._covariance(s, over_x, over_t), lower=True)
         self._weights = cho_solve((self._factor, True), self._y)
 
     def _loss(self, scales: FloatArray) -> tuple[float, FloatArray]:
         """Return the negative logarithm of the posterior density, and its gradient."""
         s = self._unpack(scales)
-        r2, over_x, over_t = self._kernels(s)
+        r2 = np.tensordot(s.inverse_squares, self._square_distances, axes=1)
+        over_x = _matern(r2)
+        over_t = _matern(self._time_distances * s.inverse_square_time)
         try:
             factor = cholesky(self._covariance(s, over_x, over_t), lower=True)
         except np.linalg.LinAlgError:

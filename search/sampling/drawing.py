@@ -62,7 +62,7 @@ class DrawnTrial:
         return int(self._suggest(name, _ints(low, high, log, step)))
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        return self._suggest(name, CategoricalDistribution(tuple(choices)))
+        return self._suggest(name, _shared_choices(tuple(choices)))
 
     def _suggest(self, name: str, distribution: BaseDistribution) -> Any:
         if name not in self.params:
@@ -99,6 +99,29 @@ def _floats(low: float, high: float, log: bool, step: float | None) -> FloatDist
 @functools.lru_cache(maxsize=4096)
 def _ints(low: int, high: int, log: bool, step: int) -> IntDistribution:
     return IntDistribution(low, high, log=log, step=step)
+
+
+@functools.lru_cache(maxsize=4096)
+def _choices(choices: tuple[Any, ...], kinds: tuple[type, ...]) -> CategoricalDistribution:
+    # By the kinds too: 1 and True are equal.
+    return CategoricalDistribution(choices)
+
+
+def _shared_choices(choices: tuple[Any, ...]) -> CategoricalDistribution:
+    try:
+        return _choices(choices, tuple(map(type, choices)))
+    except TypeError:  # a list among them: Optuna warns, and takes it
+        return CategoricalDistribution(choices)
+
+
+def shared(distribution: BaseDistribution) -> BaseDistribution:
+    """Return the one object that stands for all distributions like this one."""
+    if isinstance(distribution, CategoricalDistribution):
+        return _shared_choices(distribution.choices)
+    if isinstance(distribution, FloatDistribution):
+        return _floats(distribution.low, distribution.high, distribution.log, distribution.step)
+    assert isinstance(distribution, IntDistribution)
+    return _ints(distribution.low, distribution.high, distribution.log, distribution.step)
 
 
 _ABSENT = object()

@@ -3,27 +3,33 @@
 It draws candidates without storing them, by chance and by changing members of the front, knows
 their exact objectives, models what they would learn (`curve_model`) from every result there is,
 whatever its epoch, and holds what they are expected to add to the front (`outlook`) against what
-the paused ones would. So nothing is spent on a candidate that bounds turn down, that is known
-already, or that a smaller one is expected to beat.
+the paused ones would (`agenda`). So nothing is spent on a candidate that bounds turn down, that is
+known already, or that a smaller one is expected to beat.
 """
 
 from __future__ import annotations
 
+import functools
+from collections import deque
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 from search.engine.pareto import front
-from search.objectives import Bound, objective_vector
+from search.objectives import Bound
 from search.problem import Problem
-from search.sampling.drawing import Draft
-from search.sampling.encoding import Encoder
-from search.sampling.outlook import Outlook, encoded_draft, encoded_record
+from search.sampling.agenda import Agenda, Prices, Step
+from search.sampling.drawing import Draft, DrawnTrial, draft
+from search.sampling.observed import Dossier, Dossiers, sizes_of
+from search.sampling.outlook import Forecast, Outlook, Scales
 from search.sampling.pool import Pool
-from search.study.records import CandidateRecord, Phase
 from search.study.study import Study
+
+SCALES_NOTE = "scales"
+AGENDA_NOTE = "agenda"
 
 _BY_CHANCE = 160
 _CHANGED = 160
@@ -34,17 +40,21 @@ _BEST = 8
 _CHANGES = (0.5, 0.2)
 """How likely a parameter of a front's member, and of one of the best drafts, is changed."""
 _OPENING = 64
-"""Drafts of which the first proposals take the one farthest from all before."""
+"""Drafts of which the first proposals take the one whose size is farthest from all before."""
+_BEFORE = 256
+"""Of all before, so many count: the latest."""
 _SHARE_TRAINED = 0.3
 """A draft counts as if it cost this share of its epochs: it need not be trained to the end."""
+_AT_ONCE = 0.01
+"""Steps that one look at the study decides, as a share of its candidates; at least one."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """A draft to propose, and what the sampler wants to find again beside it."""
+    """A draft to propose, and what is to be found again beside it."""
 
     draft: Draft
-    attributes: Mapping[str, Any]
+    attributes: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,77 +80,125 @@ class FrontSampler:
         self._problem = problem
         self._study = study
         self._bounds = tuple(bounds)
-        self._rungs = tuple(rungs)
+        self._horizons = (*rungs, max_epochs)
         self._max_epochs = max_epochs
         self._startup = startup
+        self._dossiers = Dossiers(study, rungs, max_epochs)
+        self._agenda: deque[Step] | None = None
+        self._by_chance: tuple[int, list[Draft]] | None = None
 
     def decide(
         self, seed: int, known_keys: Collection[str], paused: Collection[int]
     ) -> Choice | Promotion | None:
         """Return what to go on with: a paused candidate, or the best draft; None without any."""
-        rng = np.random.default_rng(seed)
-        pool = Pool(self._problem, self._bounds, known_keys, rng)
-        records = list(self._study.records.values())
-        measured = [r for r in records if r.curve and r.phase is not Phase.FAILED]
-        if len(records) < self._startup or not measured:
-            return self._opening(pool, records)
-        pool.draw(_BY_CHANCE)
-        pool.change(self._front_params(measured), _CHANGED, _CHANGES[0])
-        outlook = Outlook(self._study, self._rungs, self._max_epochs, pool.drafts)
-        promotion, promotion_rate = self._best_promotion(outlook, sorted(paused))
-        best, best_rate = self._best_draft(outlook, pool)
-        if promotion is not None and promotion_rate >= best_rate:
-            return promotion
-        return best
+        if (planned := self._planned(known_keys, paused)) is not None:
+            return planned
+        dossiers = self._dossiers()
+        pool = Pool(self._problem, self._bounds, known_keys)
+        measured = [dossier for dossier in dossiers if dossier.point is not None]
+        if len(dossiers) < self._startup or not measured:
+            pool.draw(_OPENING, np.random.default_rng(seed))
+            return self._opening(pool, dossiers)
+        self._draw_by_chance(pool, seed)
+        best = front(np.array([dossier.point for dossier in measured]))
+        rng = np.random.default_rng((seed, sum(len(dossier.record.curve) for dossier in measured)))
+        pool.change([measured[i].record.params for i in best], _CHANGED, _CHANGES[0], rng)
+        count = max(1, int(_AT_ONCE * len(dossiers)))
+        # One thread: matrices are small, candidates are training on the other cores, and sums come
+        # out the same wherever the search goes on.
+        with _threads().limit(limits=1, user_api="blas"):
+            steps = self._steps(pool, rng, dossiers, paused, count)
+        if not steps:
+            return None
+        if len(steps) > 1:
+            self._study.set_note(AGENDA_NOTE, [step.to_dict() for step in steps])
+            self._agenda = deque(steps[1:])
+        if steps[0].number is not None:
+            return Promotion(number=steps[0].number)
+        return Choice(draft=next(d for d in pool.drafts if d.params is steps[0].params))
 
-    def _best_draft(self, outlook: Outlook, pool: Pool) -> tuple[Choice | None, float]:
-        if not pool.drafts:
-            return None, -1.0
-        gains = outlook.draft_gains(pool.drafts, self._max_epochs)
-        for count in _REFINED:
+    def _steps(
+        self,
+        pool: Pool,
+        rng: np.random.Generator,
+        dossiers: Sequence[Dossier],
+        paused: Collection[int],
+        count: int,
+    ) -> list[Step]:
+        outlook = Outlook(
+            self._study.objectives,
+            dossiers,
+            pool.drafts,
+            max_epochs=self._max_epochs,
+            fitted=self._fitted(),
+        )
+        if outlook.refitted is not None:
+            told, scales = outlook.refitted
+            self._study.set_note(SCALES_NOTE, {"results": told, "scales": scales})
+        in_full = self._refine(outlook, pool, rng)
+        could_go_on = [d for d in outlook.paused if d.record.number in paused]
+        prices = Prices(horizons=np.array(self._horizons, float), share_trained=_SHARE_TRAINED)
+        return Agenda(outlook, prices, pool.drafts, in_full, could_go_on).steps(count)
+
+    def _refine(self, outlook: Outlook, pool: Pool, rng: np.random.Generator) -> Forecast:
+        """Add drafts that are like the best ones; return what is expected of all in the end."""
+        end = [self._max_epochs]
+        forecast = outlook.of_drafts(pool.drafts, end)
+        for count in _REFINED if pool.drafts else ():
+            gains = outlook.draft_gains(forecast)[-1]
             best = np.argsort(-gains, kind="stable")[:_BEST]
             begun = len(pool.drafts)
-            pool.change([pool.drafts[i].params for i in best], count, _CHANGES[1])
-            more = outlook.draft_gains(pool.drafts[begun:], self._max_epochs)
-            gains = np.concatenate([gains, more])
-        best_draft = pool.drafts[int(np.argmax(gains))]
-        rate = max(
-            float(outlook.draft_gains([best_draft], epochs)[0]) / max(1.0, _SHARE_TRAINED * epochs)
-            for epochs in (*self._rungs, self._max_epochs)
-        )
-        return Choice(draft=best_draft, attributes=outlook.attributes), rate
+            pool.change([pool.drafts[i].params for i in best], count, _CHANGES[1], rng)
+            forecast = forecast.joined(outlook.of_drafts(pool.drafts[begun:], end))
+        return forecast
 
-    def _best_promotion(
-        self, outlook: Outlook, paused: Sequence[int]
-    ) -> tuple[Promotion | None, float]:
-        """Return the paused candidate with most to gain an epoch, trained as far as is best."""
-        records = [self._study.records[number] for number in paused]
-        if not records:
-            return None, -1.0
-        rates = np.zeros(len(records))
-        trained = np.array([record.epochs for record in records])
-        for epochs in (*self._rungs, self._max_epochs):
-            gains = outlook.record_gains(records, epochs)
-            ahead = np.maximum(epochs - trained, 1)
-            rates = np.maximum(rates, np.where(trained < epochs, gains / ahead, 0.0))
-        best = int(np.argmax(rates))
-        return Promotion(number=records[best].number), float(rates[best])
+    def _draw_by_chance(self, pool: Pool, seed: int) -> None:
+        """Add drafts drawn by chance: the same ones as long as `seed` is the same."""
+        if self._by_chance is None or self._by_chance[0] != seed:
+            begun = Pool(self._problem, self._bounds, ())
+            begun.draw(_BY_CHANCE, np.random.default_rng(seed))
+            self._by_chance = seed, begun.drafts
+        for drafted in self._by_chance[1]:
+            pool.add(drafted)
 
-    def _opening(self, pool: Pool, records: Sequence[CandidateRecord]) -> Choice | None:
-        """Return a draft far from all candidates there are."""
-        pool.draw(_OPENING)
+    def _planned(
+        self, known_keys: Collection[str], paused: Collection[int]
+    ) -> Choice | Promotion | None:
+        """Return the next step of the agenda that can still be taken."""
+        if self._agenda is None:
+            noted = self._study.note(AGENDA_NOTE) or ()
+            self._agenda = deque(Step.from_dict(values) for values in noted)
+        while self._agenda:
+            step = self._agenda.popleft()
+            if step.number is not None:
+                if step.number in paused and self._study.records[step.number].epochs == step.epochs:
+                    return Promotion(number=step.number)
+                continue
+            planned = draft(self._problem, DrawnTrial(np.random.default_rng(0), step.params))
+            if planned is not None and planned.key not in known_keys:
+                return Choice(draft=planned)
+        return None
+
+    def _fitted(self) -> tuple[int, Scales]:
+        """Return to how many results scales were fitted last, and those of each metric."""
+        noted = self._study.note(SCALES_NOTE) or {"results": 0, "scales": {}}
+        return noted["results"], noted["scales"]
+
+    def _opening(self, pool: Pool, dossiers: Sequence[Dossier]) -> Choice | None:
+        """Return a draft of a size far from all there are, else by chance.
+
+        Were it far in all parameters, none of the first ones would lie inside the space.
+        """
         if not pool.drafts:
             return None
-        drafts = [encoded_draft(self._study.objectives, d) for d in pool.drafts]
-        known = [encoded_record(self._study, record) for record in records]
-        if not known:
-            return Choice(draft=pool.drafts[0], attributes={})
-        encoder = Encoder([*known, *drafts])
-        rows, others = encoder.rows(drafts), encoder.rows(known)
-        distances = np.linalg.norm(rows[:, None] - others[None], axis=2).min(axis=1)
-        return Choice(draft=pool.drafts[int(np.argmax(distances))], attributes={})
+        known = np.array([dossier.encoded.sizes for dossier in dossiers[-_BEFORE:]])
+        if known.size == 0:
+            return Choice(draft=pool.drafts[0])
+        sizes = np.array([sizes_of(self._study.objectives, d.costs) for d in pool.drafts])
+        distances = np.linalg.norm(sizes[:, None] - known[None], axis=2).min(axis=1)
+        return Choice(draft=pool.drafts[int(np.argmax(distances))])
 
-    def _front_params(self, measured: Sequence[CandidateRecord]) -> list[Mapping[str, Any]]:
-        objectives = self._study.objectives
-        points = [objective_vector(objectives, r.metrics, r.costs) for r in measured]
-        return [measured[i].params for i in front(np.array(points))]
+
+@functools.cache
+def _threads() -> ThreadpoolController:
+    return ThreadpoolController()

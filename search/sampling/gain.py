@@ -39,18 +39,13 @@ def expected_gain(
     worst_size, worst = reference
     inside = front[(front[:, 0] < worst_size) & (front[:, 1] < worst)]
     inside = inside[np.lexsort((inside[:, 1], inside[:, 0]))]
-    edges, levels = [-np.inf], [worst]
-    for at, value in inside:
-        if value < levels[-1]:
-            edges.append(float(at))
-            levels.append(float(value))
-    edges.append(worst_size)
+    before = np.minimum.accumulate(np.concatenate([[worst], inside[:, 1]]))
+    steps = inside[inside[:, 1] < before[:-1]]
     # Between two edges, the front's result is one level: to have less there is to gain.
-    width = np.maximum(
-        np.array(edges[1:])[None, :] - np.maximum(np.array(edges[:-1])[None, :], size[:, None]),
-        0.0,
-    )
-    gain = expected_improvement(np.array(levels)[None, :], mean[:, None], deviation[:, None])
+    edges = np.concatenate([[-np.inf], steps[:, 0], [worst_size]])
+    levels = np.concatenate([[worst], steps[:, 1]])
+    width = np.maximum(edges[None, 1:] - np.maximum(edges[None, :-1], size[:, None]), 0.0)
+    gain = expected_improvement(levels[None, :], mean[:, None], deviation[:, None])
     return np.asarray(np.sum(width * gain, axis=1))
 
 

@@ -1,115 +1,166 @@
 """What to expect of a study's candidates and of drafts, and what they would add to its front.
 
-One outlook is made of a study as it stands; it is asked and thrown away.
+One outlook is made of a study as it stands; it is asked and thrown away. In a study of any size it
+models the results that tell most, and looks at the paused candidates that stand best.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr
 
-from search.objectives import LOG10_PREFIX, Objective, objective_vector
+from search.engine.pareto import front, non_dominated_ranks
+from search.objectives import Objective
 from search.sampling.curve_model import CurveModel, Results
 from search.sampling.drawing import Draft
 from search.sampling.encoding import Encoded, Encoder
 from search.sampling.gain import expected_gain, sampled_gain
-from search.study.records import CandidateRecord, Phase
-from search.study.study import Study
+from search.sampling.observed import Dossier, Observed, encoded_draft, exact_point
+from search.study.records import Phase
 
 FloatArray = npt.NDArray[np.float64]
-
-SCALES_ATTRIBUTE = "ecgsearch:scales"
+Scales = Mapping[str, Mapping[str, float]]
+"""Of each model, by the metric it is of."""
 
 _RESULTS = 300
 """Results that are modelled at most: time grows with their cube."""
+_CONSIDERED = 300
+"""Paused candidates that are looked at, at most."""
 _REFIT = 1.1
 """Scales are fitted again when there are so many times the results they were fitted to."""
 _FAILURE = "ecgsearch:failure"
 """The name of what is modelled beside the learned objectives."""
 _UNSURE = 0.2
 """How far from 0 or 1 an outcome that is foreseen may lie."""
-_DECADES = 3.0
-"""Sizes are encoded in units of so many decades."""
 _WORST_SHARE = 0.25
 """Results worse than this share of all, and candidates larger than all drawn, do not count."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Observed:
-    """A result that is modelled."""
+class Forecast:
+    """What is expected of some candidates, each after several numbers of epochs."""
 
-    number: int
-    epoch: float
-    point: tuple[float, ...]
+    mean: FloatArray
+    """float64 [horizon, candidate, objective], minimised."""
+    deviation: FloatArray
+    """float64 [horizon, candidate, objective]; 0 where an objective is exact."""
+    chance: FloatArray
+    """float64 [candidate]: how likely it is not to fail."""
+
+    def of(self, candidate: int) -> Forecast:
+        """Return what is expected of one of them."""
+        one = slice(candidate, candidate + 1)
+        return Forecast(
+            mean=self.mean[:, one], deviation=self.deviation[:, one], chance=self.chance[one]
+        )
+
+    def joined(self, other: Forecast) -> Forecast:
+        """Return what is expected of these and then of those."""
+        return Forecast(
+            mean=np.concatenate([self.mean, other.mean], axis=1),
+            deviation=np.concatenate([self.deviation, other.deviation], axis=1),
+            chance=np.concatenate([self.chance, other.chance]),
+        )
 
 
 class Outlook:
     """A study's candidates, and drafts, by what they are expected to learn."""
 
     def __init__(
-        self, study: Study, rungs: Sequence[int], max_epochs: int, drafts: Sequence[Draft]
+        self,
+        objectives: Sequence[Objective],
+        dossiers: Sequence[Dossier],
+        drafts: Sequence[Draft],
+        *,
+        max_epochs: int,
+        fitted: tuple[int, Scales],
     ) -> None:
-        """Model the study's results; there is at least one.
+        """Model a study's results; there is at least one.
 
         Args:
+            dossiers: of all its candidates.
             drafts: what parameters there are is taken from these and from the study.
+            fitted: to how many results scales were fitted last, and those of each metric.
         """
-        self._study = study
+        self._objectives = tuple(objectives)
         self._max_epochs = max_epochs
-        self._rungs = frozenset(rungs)
-        self._exact = [i for i, o in enumerate(study.objectives) if o.exact]
-        self._learned = [i for i, o in enumerate(study.objectives) if not o.exact]
-        records = list(study.records.values())
-        self._failed = [record for record in records if record.phase is Phase.FAILED]
-        self._measured = [r for r in records if r.curve and r.phase is not Phase.FAILED]
-        self._unfinished = [record for record in records if not record.phase.is_final]
-        self._encoded = {r.number: encoded_record(study, r) for r in records}
-        drawn = [encoded_draft(study.objectives, d) for d in drafts]
-        self._encoder = Encoder([*self._encoded.values(), *drawn])
-        self._observed = self._results()
-        self.attributes: dict[str, Any] = {}
-        """What is to be found again beside the proposal that this outlook leads to."""
-        self._fit()
-        self._points = np.array([self._point(record) for record in self._measured])
+        self._exact = [i for i, o in enumerate(objectives) if o.exact]
+        self._learned = [i for i, o in enumerate(objectives) if not o.exact]
+        self._failed = [d for d in dossiers if d.record.phase is Phase.FAILED]
+        self._points = np.array([d.point for d in dossiers if d.point is not None])
+        self._front = self._points[front(self._points)]
+        self._observed = _telling(dossiers)
+        self._told = sum(len(d.results) for d in dossiers) + len(self._failed)
+        outcomes = _outcomes(dossiers)
+        self._paused = _best_paused(dossiers)
+        self._under_way = [
+            d for d in dossiers if not d.record.phase.is_final and d.record.phase != Phase.PAUSED
+        ]
+        by_number = {d.record.number: d for d in dossiers}
+        numbers = {o.number for o in (*self._observed, *outcomes)}
+        self._encoded = {n: by_number[n].encoded for n in sorted(numbers)}
+        unfinished = [d.encoded for d in (*self._paused, *self._under_way)]
+        drawn = [encoded_draft(objectives, d) for d in drafts]
+        self._encoder = Encoder([*self._encoded.values(), *unfinished, *drawn])
+        self._of_others: FloatArray = np.zeros((0, len(objectives)))
+        self._refitted: tuple[int, Scales] | None = None
+        self._fit(outcomes, *fitted)
         self._reference = self._worst(drafts)
 
     # What it is asked -------------------------------------------------------------------------
 
-    def draft_gains(self, drafts: Sequence[Draft], epochs: float) -> FloatArray:
-        """Return what each draft, trained so long, would add, float64 [draft].
+    @property
+    def refitted(self) -> tuple[int, Scales] | None:
+        """To how many results scales were fitted now, and those of each metric; None if not."""
+        return self._refitted
 
-        It would add to what unfinished candidates are expected to reach, too: what one of them has
-        in it is no gain of another that is like it.
+    @property
+    def paused(self) -> list[Dossier]:
+        """The paused candidates that stand best."""
+        return self._paused
+
+    def of_drafts(self, drafts: Sequence[Draft], horizons: Sequence[float]) -> Forecast:
+        """Return what is expected of drafts after so many epochs.
+
+        What unfinished candidates are expected to reach is taken for known: nobody need ask there
+        again.
         """
-        if not drafts:
-            return np.zeros(0)
-        rows = self._encoder.rows([encoded_draft(self._study.objectives, d) for d in drafts])
+        encoded = [encoded_draft(self._objectives, d) for d in drafts]
         costs = [d.costs for d in drafts]
-        mean, deviation = self._expected(self._believing, rows, costs, epochs, None)
-        gains = self._gains(np.concatenate([self._points, self._beliefs]), mean, deviation)
-        return gains * self._chance_to_learn(rows)
+        return self._forecast(self._believing, encoded, costs, horizons, None)
 
-    def record_gains(self, records: Sequence[CandidateRecord], epochs: float) -> FloatArray:
-        """Return what each candidate, trained on for so long, would add to the front there is."""
-        if not records:
-            return np.zeros(0)
-        mean, deviation = self._of_records(records, epochs)
-        running = [i for i, r in enumerate(self._unfinished) if r.phase is not Phase.PAUSED]
-        return self._gains(np.concatenate([self._points, self._beliefs[running]]), mean, deviation)
+    def of_candidates(self, dossiers: Sequence[Dossier], horizons: Sequence[float]) -> Forecast:
+        """Return what is expected of candidates that train on."""
+        encoded = [d.encoded for d in dossiers]
+        costs = [d.record.costs for d in dossiers]
+        known = [d.record.number if d.results else -1 for d in dossiers]
+        return self._forecast(self._models, encoded, costs, horizons, known)
+
+    def draft_gains(self, forecast: Forecast) -> FloatArray:
+        """Return what drafts would add, float64 [horizon, draft].
+
+        They would add to what unfinished candidates are expected to reach, too: what one of them
+        has in it is no gain of another that is like it.
+        """
+        points = np.concatenate([self._front, self._of_paused, self._of_others])
+        return self._gains(points, forecast) * forecast.chance
+
+    def candidate_gains(self, forecast: Forecast) -> FloatArray:
+        """Return what candidates that train on would add, float64 [horizon, candidate]."""
+        return self._gains(np.concatenate([self._front, self._of_others]), forecast)
+
+    def expect(self, point: FloatArray) -> None:
+        """Count on a point, float64 [objective], that somebody is now to reach."""
+        self._of_others = np.concatenate([self._of_others, point[None]])
 
     # What it is made of -----------------------------------------------------------------------
 
-    def _fit(self) -> None:
-        fitted_to, scales = self._last_scales()
-        told = len(self._observed) + len(self._failed)
-        refit = told >= _REFIT * fitted_to
-        metrics = [self._study.objectives[place].metric for place in self._learned]
+    def _fit(self, outcomes: Sequence[Observed], fitted_to: int, scales: Scales) -> None:
+        metrics = [self._objectives[place].metric for place in self._learned]
         models = {
             metric: CurveModel(
                 self._modelled(self._observed, place), self._max_epochs, scales.get(metric, {})
@@ -119,127 +170,92 @@ class Outlook:
         fitted = dict(models)
         self._failure: CurveModel | None = None
         if self._failed:
-            outcomes = self._modelled(self._outcomes(), 0)
-            self._failure = CurveModel(outcomes, self._max_epochs, scales.get(_FAILURE, {}))
+            self._failure = CurveModel(
+                self._modelled(outcomes, 0), self._max_epochs, scales.get(_FAILURE, {})
+            )
             fitted[_FAILURE] = self._failure
-        if refit:
+        if self._told >= _REFIT * fitted_to:
             for model in fitted.values():
                 model.refit()
-            kept = {name: model.scales for name, model in fitted.items()}
-            self.attributes[SCALES_ATTRIBUTE] = {"results": told, "scales": kept}
+            self._refitted = self._told, {name: model.scales for name, model in fitted.items()}
         self._models = list(models.values())
-        self._beliefs, _ = self._of_records(self._unfinished, self._max_epochs)
-        self._believing = self._believed(self._models)
+        self._of_paused = self.of_candidates(self._paused, [self._max_epochs]).mean[0]
+        self._of_others = self.of_candidates(self._under_way, [self._max_epochs]).mean[0]
+        self._believing = self._believed()
 
-    def _believed(self, models: Sequence[CurveModel]) -> list[CurveModel]:
-        """Take what is still to come for what is expected of it: nobody need ask there again."""
-        latest = sorted(
-            zip((r.number for r in self._unfinished), self._beliefs.tolist(), strict=True)
-        )[-_RESULTS // 2 :]
+    def _believed(self) -> list[CurveModel]:
+        """Return models that take what is still to come for what is expected of it."""
+        unfinished = [*self._paused, *self._under_way]
+        expected = np.concatenate([self._of_paused, self._of_others]).tolist()
+        latest = sorted((d.record.number, i) for i, d in enumerate(unfinished))[-_RESULTS // 2 :]
         beliefs = [
-            _Observed(number=number, epoch=self._max_epochs, point=tuple(point))
-            for number, point in latest
+            Observed(number=number, epoch=self._max_epochs, point=tuple(expected[i]))
+            for number, i in latest
         ]
         if not beliefs:
-            return list(models)
+            return self._models
+        self._encoded |= {number: unfinished[i].encoded for number, i in latest}
         return [
             CurveModel(
                 self._modelled([*self._observed, *beliefs], place), self._max_epochs, model.scales
             )
-            for place, model in zip(self._learned, models, strict=True)
+            for place, model in zip(self._learned, self._models, strict=True)
         ]
 
-    def _of_records(
-        self, records: Sequence[CandidateRecord], epochs: float
-    ) -> tuple[FloatArray, FloatArray]:
-        if not records:
-            return np.zeros((2, 0, len(self._study.objectives)))[0], np.zeros((0, 0))
-        rows = self._encoder.rows([self._encoded[record.number] for record in records])
-        known = [record.number if record.curve else -1 for record in records]
-        costs = [record.costs for record in records]
-        return self._expected(self._models, rows, costs, epochs, known)
-
-    def _expected(
+    def _forecast(
         self,
         models: Sequence[CurveModel],
-        rows: FloatArray,
+        encoded: Sequence[Encoded],
         costs: Sequence[Mapping[str, float]],
-        epochs: float,
+        horizons: Sequence[float],
         known: Sequence[int] | None,
-    ) -> tuple[FloatArray, FloatArray]:
-        """Return mean and deviation of each objective, minimised, float64 [row, objective]."""
-        objectives = self._study.objectives
-        mean, deviation = np.zeros((2, len(rows), len(objectives)))
-        for place in self._exact:
-            mean[:, place] = [exact_point(objectives[place], c) for c in costs]
-        for place, model in zip(self._learned, models, strict=True):
-            expected, deviation[:, place] = model.predict(rows, epochs, known)
-            mean[:, place] = -expected
-        return mean, deviation
+    ) -> Forecast:
+        mean, deviation = np.zeros((2, len(horizons), len(encoded), len(self._objectives)))
+        chance = np.ones(len(encoded))
+        if encoded:
+            rows = self._encoder.rows(encoded)
+            for place in self._exact:
+                mean[:, :, place] = [exact_point(self._objectives[place], c) for c in costs]
+            for place, model in zip(self._learned, models, strict=True):
+                expected, deviation[:, :, place] = model.predict(rows, horizons, known)
+                mean[:, :, place] = -expected
+            if self._failure is not None:
+                (middle,), (unsure,) = self._failure.predict(rows, [1.0])
+                chance = ndtr((middle - 0.5) / np.hypot(unsure, _UNSURE))
+        return Forecast(mean=mean, deviation=deviation, chance=chance)
 
-    def _gains(self, points: FloatArray, mean: FloatArray, deviation: FloatArray) -> FloatArray:
+    def _gains(self, points: FloatArray, forecast: Forecast) -> FloatArray:
+        pairs = zip(forecast.mean, forecast.deviation, strict=True)
         if len(self._learned) == 1 and len(self._exact) == 1:
             (learned,), (exact,) = self._learned, self._exact
-            return expected_gain(
-                points[:, [exact, learned]],
-                mean[:, exact],
-                mean[:, learned],
-                deviation[:, learned],
-                (float(self._reference[exact]), float(self._reference[learned])),
+            corner = float(self._reference[exact]), float(self._reference[learned])
+            by_size = points[:, [exact, learned]]
+            return np.array(
+                [
+                    expected_gain(
+                        by_size, mean[:, exact], mean[:, learned], deviation[:, learned], corner
+                    )
+                    for mean, deviation in pairs
+                ]
             )
-        chance = np.random.default_rng(len(self._observed))
-        return sampled_gain(points, mean, deviation, self._reference, chance)
+        return np.array(
+            [
+                sampled_gain(
+                    points, mean, deviation, self._reference, np.random.default_rng(self._told)
+                )
+                for mean, deviation in pairs
+            ]
+        )
 
     def _worst(self, drafts: Sequence[Draft]) -> FloatArray:
         worst = np.quantile(self._points, 1.0 - _WORST_SHARE, axis=0)
         for place in self._exact:
-            objective = self._study.objectives[place]
-            sizes = [exact_point(objective, d.costs) for d in drafts]
+            sizes = [exact_point(self._objectives[place], d.costs) for d in drafts]
             sizes += self._points[:, place].tolist()
             worst[place] = max(sizes) + 0.05 * (max(sizes) - min(sizes))
         return np.asarray(worst)
 
-    def _point(self, record: CandidateRecord) -> tuple[float, ...]:
-        return objective_vector(self._study.objectives, record.metrics, record.costs)
-
-    def _results(self) -> list[_Observed]:
-        """Return the results to model: of each candidate the last, and those at its rungs."""
-        last: list[_Observed] = []
-        earlier: list[_Observed] = []
-        for record in self._measured:
-            numbers = {e.number for e in record.curve if e.number in self._rungs} | {record.epochs}
-            for epoch in sorted(numbers):
-                is_last = epoch == record.epochs
-                found = _Observed(
-                    number=record.number,
-                    epoch=self._max_epochs if record.ended and is_last else epoch,
-                    point=objective_vector(
-                        self._study.objectives, record.metrics_after(epoch), record.costs
-                    ),
-                )
-                (last if is_last else earlier).append(found)
-        # The longest trained tell most; of equally long ones, the latest.
-        last.sort(key=lambda o: (-o.epoch, -o.number))
-        earlier.sort(key=lambda o: (-o.epoch, -o.number))
-        kept = [*last, *earlier][:_RESULTS]
-        return sorted(kept, key=lambda o: (o.number, o.epoch))
-
-    def _outcomes(self) -> list[_Observed]:
-        """Return who learned something, 1, and who failed, 0 (as points: minimised)."""
-        told = [(r.number, 0.0) for r in self._failed] + [(r.number, -1.0) for r in self._measured]
-        return [
-            _Observed(number=number, epoch=1.0, point=(value,))
-            for number, value in sorted(told)[-_RESULTS:]
-        ]
-
-    def _chance_to_learn(self, rows: FloatArray) -> FloatArray:
-        """Return how likely candidates are not to fail, float64 [row]."""
-        if self._failure is None:
-            return np.ones(len(rows))
-        mean, deviation = self._failure.predict(rows, 1.0)
-        return np.asarray(ndtr((mean - 0.5) / np.hypot(deviation, _UNSURE)))
-
-    def _modelled(self, observed: Sequence[_Observed], place: int) -> Results:
+    def _modelled(self, observed: Sequence[Observed], place: int) -> Results:
         numbers = sorted({o.number for o in observed})
         rows = self._encoder.rows([self._encoded[n] for n in numbers])
         row = dict(zip(numbers, rows, strict=True))
@@ -251,45 +267,42 @@ class Outlook:
             values=np.array([-o.point[place] for o in observed]),
         )
 
-    def _last_scales(self) -> tuple[int, Mapping[str, Mapping[str, float]]]:
-        """Return to how many results scales were fitted last, and those of each metric."""
-        for number in sorted(self._study.records, reverse=True):
-            found = self._study.template(number).system_attrs.get(SCALES_ATTRIBUTE)
-            if found is not None:
-                return found["results"], found["scales"]
-        return 0, {}
+
+def _telling(dossiers: Sequence[Dossier]) -> list[Observed]:
+    """Return the results to model: those of the longest trained, and of these the latest."""
+    last = [d.results[-1] for d in dossiers if d.results]
+    earlier = [result for d in dossiers for result in d.results[:-1]]
+    kept = [*_longest(last), *_longest(earlier)][:_RESULTS]
+    return sorted(kept, key=lambda o: (o.number, o.epoch))
 
 
-def encoded_draft(objectives: Sequence[Objective], drafted: Draft) -> Encoded:
-    """Return what there is to encode of a draft."""
-    return Encoded(
-        params=drafted.params,
-        distributions=drafted.distributions,
-        sizes=sizes_of(objectives, drafted.costs),
-    )
+def _longest(results: Sequence[Observed]) -> list[Observed]:
+    return sorted(results, key=lambda o: (-o.epoch, -o.number))[:_RESULTS]
 
 
-def encoded_record(study: Study, record: CandidateRecord) -> Encoded:
-    """Return what there is to encode of a candidate."""
-    template = study.template(record.number)
-    return Encoded(
-        params=template.params,
-        distributions=template.distributions,
-        sizes=sizes_of(study.objectives, record.costs),
-    )
+def _outcomes(dossiers: Sequence[Dossier]) -> list[Observed]:
+    """Return who learned something, 1, and who failed, 0 (as points: minimised); the latest."""
+    told = [
+        (d.record.number, -1.0 if d.results else 0.0)
+        for d in dossiers
+        if d.results or d.record.phase is Phase.FAILED
+    ]
+    return [
+        Observed(number=number, epoch=1.0, point=(value,)) for number, value in told[-_RESULTS:]
+    ]
 
 
-def exact_point(objective: Objective, costs: Mapping[str, float]) -> float:
-    """Return an exact objective, minimised."""
-    return objective_vector([objective], {}, costs)[0]
-
-
-def sizes_of(objectives: Sequence[Objective], costs: Mapping[str, float]) -> tuple[float, ...]:
-    """Return a candidate's exact objectives in units of some decades."""
-    sizes = []
-    for objective in objectives:
-        if objective.exact:
-            value = abs(exact_point(objective, costs))
-            is_logarithm = objective.metric.startswith(LOG10_PREFIX)
-            sizes.append((value if is_logarithm else math.log10(value + 1e-12)) / _DECADES)
-    return tuple(sizes)
+def _best_paused(dossiers: Sequence[Dossier]) -> list[Dossier]:
+    """Return the paused candidates; of very many, those of the best rank in their rungs."""
+    paused = [d for d in dossiers if d.record.phase is Phase.PAUSED]
+    if len(paused) <= _CONSIDERED:
+        return paused
+    rungs: dict[int, list[Dossier]] = {}
+    for dossier in paused:
+        rungs.setdefault(dossier.record.epochs, []).append(dossier)
+    ranked = []
+    for members in rungs.values():
+        ranks = non_dominated_ranks([d.point for d in members if d.point is not None])
+        ranked += list(zip(ranks, (d for d in members if d.point is not None), strict=True))
+    ranked.sort(key=lambda pair: (pair[0], -pair[1].record.epochs, -pair[1].record.number))
+    return sorted((d for _, d in ranked[:_CONSIDERED]), key=lambda d: d.record.number)

@@ -16,39 +16,45 @@ class Pool:
     """Drafts within bounds, none of them known or twice."""
 
     def __init__(
-        self,
-        problem: Problem,
-        bounds: Sequence[Bound],
-        known_keys: Collection[str],
-        rng: np.random.Generator,
+        self, problem: Problem, bounds: Sequence[Bound], known_keys: Collection[str]
     ) -> None:
         self.drafts: list[Draft] = []
         self._problem = problem
         self._bounds = bounds
         self._known = known_keys
         self._drawn: set[str] = set()
-        self._rng = rng
 
-    def draw(self, count: int) -> None:
+    def draw(self, count: int, rng: np.random.Generator) -> None:
         """Add drafts drawn by chance, from so many trials."""
         for _ in range(count):
-            self._add(DrawnTrial(self._rng))
+            self._try(DrawnTrial(rng))
 
-    def change(self, origins: Sequence[Mapping[str, Any]], count: int, changed: float) -> None:
+    def change(
+        self,
+        origins: Sequence[Mapping[str, Any]],
+        count: int,
+        changed: float,
+        rng: np.random.Generator,
+    ) -> None:
         """Add drafts that are like one of `origins` but for some parameters.
 
         Args:
             changed: how likely a parameter is changed.
         """
         for _ in range(count):
-            origin = origins[int(self._rng.integers(len(origins)))]
-            self._add(DrawnTrial(self._rng, origin, changed=changed))
+            origin = origins[int(rng.integers(len(origins)))]
+            self._try(DrawnTrial(rng, origin, changed=changed))
 
-    def _add(self, trial: DrawnTrial) -> None:
-        drafted = draft(self._problem, trial)
-        if drafted is None or drafted.key in self._known or drafted.key in self._drawn:
+    def add(self, drafted: Draft) -> None:
+        """Add a draft, unless it is known, in the pool already, or out of bounds."""
+        if drafted.key in self._known or drafted.key in self._drawn:
             return
         if any(bound.violation(drafted.costs) > 0 for bound in self._bounds):
             return
         self._drawn.add(drafted.key)
         self.drafts.append(drafted)
+
+    def _try(self, trial: DrawnTrial) -> None:
+        drafted = draft(self._problem, trial)
+        if drafted is not None:
+            self.add(drafted)

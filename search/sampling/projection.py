@@ -75,6 +75,12 @@ class Projection:
             storage.create_new_trial(study_id, self._trial(number, shown[number]))
         return projected
 
+    def unseen(self, sampler: BaseSampler) -> optuna.Study:
+        """Build an in-memory Optuna study for a sampler that looks at nothing."""
+        return optuna.create_study(
+            sampler=sampler, directions=["minimize"] * len(self._study.objectives)
+        )
+
     def _trial(self, number: int, shown: _Shown) -> FrozenTrial:
         known = self._built.get(number)
         if known is not None and known[0] == shown:

@@ -28,12 +28,15 @@ SamplerFactory = Callable[[int, int], BaseSampler]
 OURS = "front"
 """`search.sampling.front_sampler`."""
 
+BY_CHANCE = "random"
+"""The one that looks at nothing."""
+
 OPTUNAS: dict[str, SamplerFactory] = {
     "tpe": lambda seed, startup: TPESampler(seed=seed, n_startup_trials=startup),
     "nsga2": lambda seed, startup: NSGAIISampler(seed=seed, population_size=max(2, startup)),
     "nsga3": lambda seed, startup: _nsga3(seed, startup),
     "gp": lambda seed, startup: GPSampler(seed=seed, n_startup_trials=startup),
-    "random": lambda seed, startup: RandomSampler(seed=seed),
+    BY_CHANCE: lambda seed, startup: RandomSampler(seed=seed),
 }
 
 SAMPLERS = (OURS, *OPTUNAS)

@@ -4,6 +4,7 @@ STUDY/study.json        which study this is, and where its storage is
 STUDY/journal.log       the Optuna study (unless it lives in a database)
 STUDY/driver.lock       held by whoever drives it
 STUDY/trials/...        checkpoints, one folder a candidate
+STUDY/latency.json      what was measured of each architecture, where latency is a cost
 STUDY/retrained/...     models to take home
 STUDY/ray/              Ray's own files while a search runs
 """
@@ -14,7 +15,7 @@ import contextlib
 import json
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,10 @@ from optuna.storages.journal import JournalFileBackend
 from ecgmodels.files import write_atomically
 from search.engine.failures import one_line
 from search.errors import StudyError
-from search.study.journal import JOURNAL_NAME, LOCK_NAME, driver_lock, mend_journal
-from search.study.study import Study, create_study
+from search.study.creation import create_study
+from search.study.journal import JOURNAL_NAME, mend_journal
+from search.study.lock import LOCK_NAME, DriverLock, driver_lock
+from search.study.study import Study
 from search.study_file.reading import StudyFile
 
 
@@ -49,6 +52,10 @@ class StudyFolder:
         return self.path / "retrained"
 
     @property
+    def latencies(self) -> Path:
+        return self.path / "latency.json"
+
+    @property
     def ray(self) -> Path:
         return self.path / "ray"
 
@@ -57,16 +64,19 @@ class StudyFolder:
         return self.path / "study.json"
 
     @contextlib.contextmanager
-    def driving(self) -> Iterator[None]:
+    def driving(self, tell: Callable[[str], None] = lambda line: None) -> Iterator[DriverLock]:
         """Hold the study as its only driver, with a journal that is safe to write to.
 
         A folder in which nothing came to be is removed again.
+
+        Args:
+            tell: told when it has to be watched for a while whether another machine drives.
         """
         made = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
-        with driver_lock(self.path):
+        with driver_lock(self.path, tell=tell) as lock:
             mend_journal(self.journal)
             try:
-                yield
+                yield lock
             finally:
                 if made and {entry.name for entry in self.path.iterdir()} <= {LOCK_NAME}:
                     (self.path / LOCK_NAME).unlink()
@@ -111,6 +121,15 @@ class StudyFolder:
         return Study(
             self._storage(study_file.storage.url), study_file.name, study_file.to_objectives()
         )
+
+    def begun(self) -> Study | None:
+        """Return the study, or None when there is none yet; call it while `driving`."""
+        if not self.description.exists():
+            return None
+        try:
+            return self.open()
+        except StudyError:  # killed before its storage had it
+            return None
 
     def study_file(self) -> StudyFile:
         """Return the settings that the study was begun with."""

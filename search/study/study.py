@@ -3,7 +3,8 @@
 Optuna's own tools (optuna-dashboard, optuna.visualization) open it as it is. A candidate's Optuna
 trial stays RUNNING until its verdict is final, because a told trial cannot change: full length is
 COMPLETE, stopped for good is PRUNED, failed is FAIL. How far it has come meanwhile (phase, curve,
-attempts) lives in user attributes.
+attempts) lives in user attributes. A stopped candidate that is taken up again, when its study is
+extended, goes on in a second trial; it is one candidate still, under the number of its first trial.
 
 A candidate enters the storage in one write, with parameters, costs and phase together, so there
 is no moment at which a killed driver leaves half of one.
@@ -12,70 +13,69 @@ is no moment at which a killed driver leaves half of one.
 from __future__ import annotations
 
 import dataclasses
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
-import optuna
-from optuna.distributions import BaseDistribution
-from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage
-from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import FrozenTrial, TrialState
 
 from cluster.resources import Resources
+from search.engine.decisions import Verdict
+from search.engine.spending import Spending
 from search.errors import StudyError
 from search.objectives import Objective, objective_vector
-from search.study.records import CandidateRecord, EpochResult, Failure, Phase, Rejection
-from search.study.stored import EPOCH_PREFIX, record_of, rejection_of
+from search.study.notes import StudyNotes
+from search.study.paid import (
+    PLACE,
+    heard,
+    hearing_of,
+    last_spending,
+    lease_begun,
+    lease_ended,
+    lease_times,
+)
+from search.study.records import CandidateRecord, Ending, EpochResult, Failure, Phase, Rejection
+from search.study.stored import (
+    EPOCH_PREFIX,
+    Proposal,
+    continuing_trial,
+    epoch_attribute,
+    imported_trial,
+    last_place,
+    number_of,
+    queued_trial,
+    record_of,
+    rejected_trial,
+    rejection_of,
+)
 
-SETTINGS_ATTRIBUTE = "ecgsearch:settings"
-READINGS_ATTRIBUTE = "ecgsearch:test_readings"
+SAMPLER_NOTES = ("scales", "agenda")
+"""Names of what the front sampler notes as it goes (`search.sampling.front_sampler`)."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Proposal:
-    """A candidate before it is written down."""
-
-    params: Mapping[str, Any]
-    distributions: Mapping[str, BaseDistribution]
-    candidate: Mapping[str, Any]
-    key: str
-    costs: Mapping[str, float]
-    resources: Resources
-    constraints: Mapping[str, float] = field(default_factory=dict)
-    """Feasible when <= 0; one above 0 turns the proposal down."""
-    system_attrs: Mapping[str, Any] = field(default_factory=dict)
-    """What the sampler wants to find again (NSGA-II keeps its generation here)."""
-
-
-class Study:
+class Study(StudyNotes):
     """Reads and writes one study; every method that changes something is one or two writes.
 
     The records are kept in memory beside the storage: one process drives a study (`driver_lock`).
+    Suggestions, promotions, leases, results and failures carry their place in the one order of all
+    of them in what is written anyway; `search.study.order` reads it back.
     """
 
     def __init__(self, storage: BaseStorage, name: str, objectives: Sequence[Objective]) -> None:
         """Open the study `name`, which `create_study` made."""
-        self.name = name
+        super().__init__(storage, name)
         self.objectives = tuple(objectives)
-        self.storage = storage
-        try:
-            self._study_id = storage.get_study_id_from_name(name)
-        except KeyError as error:
-            raise StudyError(
-                f"there is no study named '{name}' in the storage",
-                hint="start it with `ecgsearch run STUDY.toml`",
-            ) from error
         self._records: dict[int, CandidateRecord] = {}
         self._rejections: dict[int, Rejection] = {}
         self._trial_ids: dict[int, int] = {}
+        self._leases: dict[int, list[dict[str, Any]]] = {}
+        self._noted: dict[int, int] = {}
         self._trials: dict[int, FrozenTrial] = {}
         self._told: set[int] = set()
+        self._places = max((session[PLACE] for session in self.sessions), default=0)
         self.strangers: list[int] = []
         """Numbers of unfinished trials that no driver of ours wrote."""
-        for trial in storage.get_all_trials(self._study_id, deepcopy=False):
+        for trial in self.trials:
             self._read(trial)
 
     # Reading ----------------------------------------------------------------------------------
@@ -91,14 +91,9 @@ class Study:
         return self._rejections
 
     @property
-    def settings(self) -> dict[str, Any]:
-        """What the study was started with (the study file's content)."""
-        return self.storage.get_study_user_attrs(self._study_id).get(SETTINGS_ATTRIBUTE, {})
-
-    @property
-    def test_readings(self) -> list[dict[str, Any]]:
-        """Every reading of the test part, oldest first."""
-        return self.storage.get_study_user_attrs(self._study_id).get(READINGS_ATTRIBUTE, [])
+    def trials(self) -> list[FrozenTrial]:
+        """What Optuna sees, by number."""
+        return self.storage.get_all_trials(self._study_id, deepcopy=False)
 
     def template(self, number: int) -> FrozenTrial:
         """Return the trial as it was proposed: parameters, distributions, sampler's attributes."""
@@ -106,47 +101,68 @@ class Study:
 
     # Writing ----------------------------------------------------------------------------------
 
-    def set_settings(self, settings: Mapping[str, Any]) -> None:
-        self.storage.set_study_user_attr(self._study_id, SETTINGS_ATTRIBUTE, dict(settings))
+    def begin_session(self, plan: Mapping[str, Any], reopenable: Iterable[int] = ()) -> None:
+        """Note what a run of the search begins from.
 
-    def log_test_reading(self, reading: Mapping[str, Any]) -> None:
-        """Note that the test part is about to be read, by whom and for what."""
-        readings = [*self.test_readings, dict(reading)]
-        self.storage.set_study_user_attr(self._study_id, READINGS_ATTRIBUTE, readings)
+        Args:
+            plan: what it follows, JSON-ready.
+            reopenable: who was stopped and can go on.
+        """
+        sessions = self.sessions
+        known = {number for session in sessions for number in session["stopped"]}
+        last = sessions[-1][PLACE] if sessions else 0
+        session = {
+            PLACE: self._next_place(),
+            "plan": dict(plan),
+            "reopenable": list(reopenable),
+            # What the sampler had noted: a kill may have kept it from acting on that.
+            "notes": {name: self.note(name) for name in SAMPLER_NOTES},
+            # Those whom the end of the last session stopped: that has no place of its own.
+            "stopped": [
+                number
+                for number, record in self._records.items()
+                if record.phase is Phase.STOPPED
+                and (number not in known or self._last_lease(number) > last)
+            ],
+        }
+        self.set_note(f"session:{len(sessions) + 1}", session)
 
     def add(self, proposal: Proposal) -> CandidateRecord:
         """Write a candidate down as queued; it has a number from here on."""
-        trial = create_trial(
-            state=TrialState.RUNNING,
-            params=dict(proposal.params),
-            distributions=dict(proposal.distributions),
-            user_attrs={
-                "phase": Phase.QUEUED.value,
-                "key": proposal.key,
-                "candidate": dict(proposal.candidate),
-                "costs": dict(proposal.costs),
-                "resources": dataclasses.asdict(proposal.resources),
-            },
-            system_attrs=dict(proposal.system_attrs),
-            constraints=dict(proposal.constraints),
-        )
-        number = self._create(trial)
+        number = self._create(queued_trial(proposal, self._next_place()))
         record = self._records[number] = record_of(self._trials[number])
         return record
 
     def reject(self, proposal: Proposal) -> Rejection:
         """Write down a proposal that is turned down; its constraints say why."""
-        trial = create_trial(
-            state=TrialState.PRUNED,
-            params=dict(proposal.params),
-            distributions=dict(proposal.distributions),
-            user_attrs={"phase": "rejected", "key": proposal.key, "costs": dict(proposal.costs)},
-            system_attrs=dict(proposal.system_attrs),
-            constraints=dict(proposal.constraints),
-        )
-        number = self._create(trial)
+        number = self._create(rejected_trial(proposal, self._next_place()))
         rejection = self._rejections[number] = rejection_of(self._trials[number])
         return rejection
+
+    def bring_in(self, proposal: Proposal, earlier: CandidateRecord, source: str) -> int:
+        """Write down a candidate of another study with its results and verdict, as final here.
+
+        One that had none yet counts as stopped where it stood. Returns its number here.
+        """
+        values = self._values(earlier) if earlier.phase is Phase.DONE else None
+        trial = imported_trial(proposal, earlier, values, source, self._next_place())
+        number = self._create(trial)
+        self._records[number] = record_of(self._trials[number])
+        self._told.add(number)
+        return number
+
+    def reopen(self, number: int, phase: Phase, resources: Resources) -> None:
+        """Take up again a candidate that was stopped for good.
+
+        Its trial is told and cannot change: a new trial takes over all that is known of it, says
+        in its attributes that it `continues` the first, and is told in its stead. The candidate
+        keeps its number.
+        """
+        told = self.storage.get_trial(self._trial_ids[number])
+        place = self._next_place()
+        self._create(continuing_trial(told, number, phase, resources, place))
+        self._told.discard(number)
+        self._records[number] = record_of(self._trials[number])
 
     def set_resources(self, number: int, resources: Resources) -> None:
         """Note that a candidate takes something else from now on."""
@@ -154,50 +170,114 @@ class Study:
             self._set(number, "resources", dataclasses.asdict(resources))
             self._records[number] = dataclasses.replace(self._records[number], resources=resources)
 
-    def begin_attempt(self, number: int) -> int:
-        """Note that a lease begins; return its attempt number."""
-        attempt = self._records[number].attempt + 1
-        self._set(number, "attempt", attempt)
-        self._set_phase(number, Phase.RUNNING)
-        self._records[number] = dataclasses.replace(self._records[number], attempt=attempt)
-        return attempt
+    def promote(self, number: int) -> None:
+        """Note that a paused candidate is to train on, though no lease begins yet."""
+        self._noted[number] = self._next_place()
+        self._set(number, "promoted", self._noted[number])
+        self._records[number] = dataclasses.replace(self._records[number], trains_on=True)
 
-    def add_epochs(self, number: int, epochs: Iterable[EpochResult]) -> None:
-        """Append results that are not known yet; ones that are known stay as they are."""
+    def begin_attempt(
+        self, number: int, *, promoted: bool = False, spent: Spending | None = None
+    ) -> int:
+        """Note that a lease begins; return its attempt number.
+
+        Args:
+            promoted: the candidate was paused; that it is to train on was decided just now.
+            spent: what the search has cost by now; left out, as much as when that was last noted.
+        """
         record = self._records[number]
-        for epoch in epochs:
-            if epoch.number != record.epochs + 1:
-                if epoch.number <= record.epochs:
-                    continue
+        noted = self._noted.get(number, 0)
+        lease = {"attempt": record.attempt + 1, PLACE: self._next_place()}
+        lease |= {"noted": noted} if noted > self._last_lease(number) else {}
+        lease |= {"promoted": True} if promoted else {}
+        lease |= lease_begun(record.resources, self._now(spent))
+        self._set_leases(number, [*self._leases.get(number, ()), lease])
+        self._set_phase(number, Phase.RUNNING)
+        self._records[number] = dataclasses.replace(
+            self._records[number],
+            attempt=record.attempt + 1,
+            trains_on=record.trains_on or promoted,
+        )
+        return record.attempt + 1
+
+    def end_lease(
+        self, number: int, ending: Ending, *, spent: Spending | None = None, again_s: float = 0.0
+    ) -> None:
+        """Note how and when a candidate's last lease ended, if that is not known.
+
+        Args:
+            spent: as `begin_attempt`.
+            again_s: how long it trained epochs whose results were known.
+        """
+        *before, last = self._leases[number]
+        if "ended" not in last:
+            ended = lease_ended(self._now(spent), ending, again_s)
+            self._set_leases(number, [*before, last | ended])
+
+    def unknown(self, number: int, epochs: Iterable[EpochResult]) -> list[EpochResult]:
+        """Return the results that are not known yet; of epochs trained twice the first stand.
+
+        Raises:
+            StudyError: an epoch before them is missing.
+        """
+        known = self._records[number].epochs
+        new = [epoch for epoch in epochs if epoch.number > known]
+        for before, epoch in enumerate(new, start=known):
+            if epoch.number != before + 1:
                 raise StudyError(
-                    f"candidate {number} reports epoch {epoch.number} after {record.epochs}",
+                    f"candidate {number} reports epoch {epoch.number} after {before}",
                     hint="let Problem.learn yield every epoch once, counted from 1",
                 )
-            self._set(
-                number,
-                f"{EPOCH_PREFIX}{epoch.number}",
-                {"metrics": dict(epoch.metrics), "seconds": epoch.seconds}
-                | ({"final": True} if epoch.final else {})
-                | ({"kept": epoch.kept} if epoch.kept else {}),
+        return new
+
+    def add_epochs(
+        self,
+        number: int,
+        epochs: Iterable[EpochResult],
+        verdict: Verdict = Verdict.CONTINUE,
+        *,
+        hopeless: bool = False,
+        spent: Spending | None = None,
+    ) -> None:
+        """Append results that are not known yet, with the verdict on the last of them.
+
+        Args:
+            hopeless: whether hope was given up of the candidate with the last of them, or before.
+            spent: as `begin_attempt`.
+        """
+        new = self.unknown(number, epochs)
+        place = self._next_place() if new else 0
+        for epoch in new:
+            last = epoch is new[-1]
+            record = self._records[number]
+            told = epoch_attribute(epoch) | {PLACE: place}
+            told |= heard(record.attempt, self._now(spent))
+            told |= {"verdict": verdict.value} if last else {}
+            given_up = last and hopeless and record.hopeless_after is None
+            told |= {"hopeless": True} if given_up else {}
+            self._set(number, f"{EPOCH_PREFIX}{epoch.number}", told)
+            self._records[number] = dataclasses.replace(
+                record,
+                curve=(*record.curve, epoch),
+                hearings=(*record.hearings, hearing_of(told)),
+                trains_on=last and verdict is Verdict.CONTINUE,
+                hopeless_after=epoch.number if given_up else record.hopeless_after,
             )
-            record = dataclasses.replace(record, curve=(*record.curve, epoch))
-            self._records[number] = record
 
     def pause(self, number: int) -> None:
         self._set_phase(number, Phase.PAUSED)
 
-    def note_loss(self, number: int) -> None:
-        """Note that a lease ended with a lost worker; the candidate waits for another."""
-        losses = self._records[number].losses + 1
-        self._set(number, "losses", losses)
-        self._records[number] = dataclasses.replace(self._records[number], losses=losses)
+    def note_setback(self, number: int, failure: Failure) -> None:
+        """Note that a lease failed and the candidate waits for another."""
+        failure = dataclasses.replace(failure, place=self._next_place())
+        setbacks = (*self._records[number].setbacks, failure)
+        self._set(number, "setbacks", [dataclasses.asdict(setback) for setback in setbacks])
+        self._records[number] = dataclasses.replace(self._records[number], setbacks=setbacks)
         self._set_phase(number, Phase.PAUSED)
 
     def complete(self, number: int) -> None:
         """Learning is over, in full or of its own accord: tell Optuna the last objectives."""
-        record = self._records[number]
-        vector = objective_vector(self.objectives, record.metrics, record.costs)
-        values = [o.natural(value) for o, value in zip(self.objectives, vector, strict=True)]
+        values = self._values(self._records[number])
         self._set_phase(number, Phase.DONE)
         self._tell(number, TrialState.COMPLETE, values)
 
@@ -207,6 +287,8 @@ class Study:
         self._tell(number, TrialState.PRUNED)
 
     def fail(self, number: int, failure: Failure) -> None:
+        if not failure.place:
+            failure = dataclasses.replace(failure, place=self._next_place())
         self._set(number, "failure", dataclasses.asdict(failure))
         self._records[number] = dataclasses.replace(self._records[number], failure=failure)
         self._set_phase(number, Phase.FAILED)
@@ -233,13 +315,36 @@ class Study:
 
     # Storage ----------------------------------------------------------------------------------
 
+    def _last_lease(self, number: int) -> int:
+        """Return the place of a candidate's last lease; 0 before the first."""
+        leases = self._leases.get(number, ())
+        return leases[-1][PLACE] if leases else 0
+
+    def _set_leases(self, number: int, leases: list[dict[str, Any]]) -> None:
+        self._set(number, "leases", leases)
+        self._leases[number] = leases
+        times = lease_times(leases)
+        self._records[number] = dataclasses.replace(self._records[number], leases=times)
+
+    def _now(self, spent: Spending | None) -> Spending:
+        self.spent = self.spent.or_later(spent or Spending())
+        return self.spent
+
+    def _next_place(self) -> int:
+        self._places += 1
+        return self._places
+
     def _create(self, trial: FrozenTrial) -> int:
         trial_id = self.storage.create_new_trial(self._study_id, template_trial=trial)
-        number = self.storage.get_trial_number_from_id(trial_id)
-        trial.number = number
+        trial.number = self.storage.get_trial_number_from_id(trial_id)
+        number = number_of(trial)
         self._trials[number] = trial
         self._trial_ids[number] = trial_id
         return number
+
+    def _values(self, record: CandidateRecord) -> list[float]:
+        vector = objective_vector(self.objectives, record.metrics, record.costs)
+        return [o.natural(value) for o, value in zip(self.objectives, vector, strict=True)]
 
     def _set(self, number: int, key: str, value: Any) -> None:
         self.storage.set_trial_user_attr(self._trial_ids[number], key, value)
@@ -254,39 +359,20 @@ class Study:
         self._told.add(number)
 
     def _read(self, trial: FrozenTrial) -> None:
-        self._trials[trial.number] = trial
-        self._trial_ids[trial.number] = trial._trial_id
+        number = number_of(trial)  # a trial that continues another comes after it
+        self._trials[number] = trial
+        self._trial_ids[number] = trial._trial_id
+        self._told.discard(number)
         if trial.state.is_finished():
-            self._told.add(trial.number)
+            self._told.add(number)
+        self._leases[number] = trial.user_attrs.get("leases", [])
+        self._noted[number] = trial.user_attrs.get("promoted", 0)
+        self._places = max(self._places, last_place(trial))
         phase = trial.user_attrs.get("phase")
         if phase == "rejected":
-            self._rejections[trial.number] = rejection_of(trial)
+            self._rejections[number] = rejection_of(trial)
         elif phase is not None:
-            self._records[trial.number] = record_of(trial)
+            record = self._records[number] = record_of(trial)
+            self.spent = self.spent.or_later(last_spending(self._leases[number], record.hearings))
         elif not trial.state.is_finished():
-            self.strangers.append(trial.number)
-
-
-def create_study(
-    storage: BaseStorage,
-    name: str,
-    objectives: Sequence[Objective],
-    settings: Mapping[str, Any] | None = None,
-) -> Study:
-    """Create the study in the storage, or open it when it is there."""
-    directions = [
-        StudyDirection.MAXIMIZE if objective.direction == "max" else StudyDirection.MINIMIZE
-        for objective in objectives
-    ]
-    optuna_study = optuna.create_study(
-        storage=storage, study_name=name, directions=directions, load_if_exists=True
-    )
-    # Each is asked for by itself: a kill can fall between any two of these writes.
-    if optuna_study.metric_names is None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ExperimentalWarning)
-            optuna_study.set_metric_names([objective.metric for objective in objectives])
-    study = Study(storage, name, objectives)
-    if settings is not None and not study.settings:
-        study.set_settings(settings)
-    return study
+            self.strangers.append(number)

@@ -22,6 +22,7 @@ _EXPECTED = {
     "tuple_type": "a list",
     "dict_type": "a table",
     "model_type": "a table",
+    "greater_than": "more than {gt:g}",
     "greater_than_equal": "{ge} or more",
     "string_too_short": "some text",
     "too_short": "at least one",

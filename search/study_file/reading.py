@@ -22,19 +22,23 @@ from ecgmodels.configs import nearest_hint
 from ecgmodels.errors import ConfigError
 from ecgmodels.training.config import TrainingConfig
 from search.errors import StudyFileError
+from search.latency import LATENCY_COST
 from search.objectives import LOG10_PREFIX, Bound, Objective, is_exact
 from search.study_file.errors import explained, refusal, type_problem
 from search.study_file.tables import (
     BoundTable,
     BudgetTable,
     HalvingTable,
+    LatencyTable,
     ObjectiveTable,
+    OptimismTable,
     ProblemTable,
     SamplerTable,
     SpaceTable,
     StorageTable,
     Table,
     TrialsTable,
+    WarmStartTable,
     bound,
     has_changed,
     objective,
@@ -42,6 +46,8 @@ from search.study_file.tables import (
 
 # What a network costs, by arithmetic (ecgmodels.models.registry.cost).
 ECG_COSTS = ("parameters", "macs")
+# And what it costs by measurement, where there is a [latency].
+MEASURED_COSTS = (LATENCY_COST,)
 
 # What an epoch measures (ecgmodels.metrics.classification, ecgmodels.training.fitting.Epoch).
 ECG_METRICS = (
@@ -58,7 +64,13 @@ SEVERAL_CLASSES_ONLY = ("exact_match", "auc_")
 # What may differ when a study goes on: where it and its data are kept, on what it runs, how far and
 # by whose proposals. (That the dataset is the same one is checked by its hash.)
 # All else decides what a result means, and results that mean different things share no front.
-CHANGEABLE = frozenset({"dataset", "study", "storage", "trials", "sampler", "budget.candidates"})
+CHANGEABLE = frozenset(
+    {
+        *("dataset", "study", "storage", "trials", "sampler", "enqueue", "optimism"),
+        *("budget.candidates", "budget.total_epochs", "budget.min_gain_per_hour"),
+        *("budget.gpu_hours", "budget.worker_hours", "budget.hours"),
+    }
+)
 
 
 class StudyFile(Table):
@@ -94,13 +106,21 @@ class StudyFile(Table):
     budget: BudgetTable = BudgetTable()
     sampler: SamplerTable = SamplerTable()
     halving: HalvingTable = HalvingTable()
+    optimism: OptimismTable = OptimismTable()
     trials: TrialsTable = TrialsTable()
 
     training: dict[str, JsonValue] = Field(default_factory=dict)
     """Fixed settings of every training: fields of `ecgmodels.training.fitting.TrainingConfig`."""
 
+    latency: LatencyTable | None = None
     problem: ProblemTable | None = None
     storage: StorageTable = StorageTable()
+
+    enqueue: tuple[dict[str, JsonValue], ...] = Field(default=(), strict=False)
+    """`[[enqueue]]`: parameters of candidates to try first; those left out are drawn by chance."""
+
+    warm_start: tuple[WarmStartTable, ...] = Field(default=(), strict=False)
+    """`[[warm_start]]`: earlier studies to learn from."""
 
     @model_validator(mode="before")
     @classmethod
@@ -117,20 +137,22 @@ class StudyFile(Table):
             self._check_problem(self.problem)
         self._check_objectives()
         self._check_halving()
+        self._check_beginning()
+        self._check_budget()
         return self
 
     def _check_ecg(self) -> None:
         if not self.dataset:
             raise refusal("'dataset' is missing", 'add dataset = "data/mitdb"')
         self._check_training()
+        names = _with_logarithms(self._costs)
         for name in self.bounds:
-            if not is_exact(name, ECG_COSTS):
-                raise refusal(
-                    f"bounds.{name}: no such cost", nearest_hint(name, _with_logarithms(ECG_COSTS))
-                )
+            self._check_measured(f"bounds.{name}", name)
+            if name not in names:
+                raise refusal(f"bounds.{name}: no such cost", nearest_hint(name, names))
         for table in self.objectives:
-            known = is_exact(table.metric, ECG_COSTS)
-            names = _with_logarithms(ECG_COSTS)
+            self._check_measured("objectives", table.metric)
+            known = table.metric in names
             if not known and (
                 table.exact or difflib.get_close_matches(table.metric, names, cutoff=0.8)
             ):
@@ -139,6 +161,18 @@ class StudyFile(Table):
                 )
             if not known:
                 _check_learned("objectives", table.metric, names)
+
+    @property
+    def _costs(self) -> tuple[str, ...]:
+        """What is known of every network before it is trained."""
+        return ECG_COSTS if self.latency is None else (*ECG_COSTS, *MEASURED_COSTS)
+
+    def _check_measured(self, key: str, name: str) -> None:
+        if self.latency is None and is_exact(name, MEASURED_COSTS):
+            raise refusal(
+                f"{key}: '{name}' is measured on a machine, and none is named",
+                'add [latency] with name = "my-laptop", say',
+            )
 
     def _check_training(self) -> None:
         fields = typing.get_type_hints(TrainingConfig)
@@ -165,7 +199,7 @@ class StudyFile(Table):
                 )
 
     def _check_problem(self, problem: ProblemTable) -> None:
-        for key in ("dataset", "split", "space", "training"):
+        for key in ("dataset", "split", "space", "training", "latency"):
             if has_changed(self, key):
                 raise refusal(
                     f"{key} has no effect: problem '{problem.path}' brings its own",
@@ -190,6 +224,42 @@ class StudyFile(Table):
                 f"halving.first_rung is {first}, not before the last epoch, {epochs}",
                 'lower halving.first_rung, or set halving.name = "none"',
             )
+
+    def _check_budget(self) -> None:
+        if self.budget.gpu_hours is not None and self.trials.gpus == 0 and self.problem is None:
+            raise refusal(
+                "budget.gpu_hours would never be spent: trials.gpus is 0",
+                "set budget.worker_hours instead, or give trials GPUs",
+            )
+
+    def _check_beginning(self) -> None:
+        for index, given in enumerate(self.enqueue):
+            if not given:
+                raise refusal(f"enqueue[{index}] has no parameters", "name some, or leave it out")
+            for name, value in given.items():
+                if not isinstance(value, str | int | float | bool):
+                    raise refusal(f"enqueue[{index}].{name}: not one value", "give it one")
+            if given in self.enqueue[:index]:
+                raise refusal(f"enqueue[{index}] is there twice", "leave one of the two out")
+        wanted = self.budget.candidates
+        if wanted is not None and len(self.enqueue) > wanted:
+            raise refusal(
+                f"{len(self.enqueue)} candidates are enqueued, budget.candidates is {wanted}",
+                "raise budget.candidates",
+            )
+        for index, earlier in enumerate(self.warm_start):
+            if earlier.study in [each.study for each in self.warm_start[:index]]:
+                raise refusal(f"warm_start: '{earlier.study}' is there twice", "leave one out")
+            if earlier.study == self.study:
+                raise refusal(
+                    f"warm_start: '{earlier.study}' is this study itself",
+                    "name an earlier one, or give this one another folder under `study`",
+                )
+            if earlier.ranges and self.problem is None:
+                raise refusal(
+                    f"warm_start[{index}].ranges has no effect: there is no [problem]",
+                    "leave it out: [space.ranges] may differ",
+                )
 
     @classmethod
     def from_toml(cls, path: Path) -> Self:
@@ -235,7 +305,7 @@ class StudyFile(Table):
 
     def to_objectives(self) -> tuple[Objective, ...]:
         """Return the objectives in the file's order, exact ones marked."""
-        costs = ECG_COSTS if self.problem is None else ()
+        costs = self._costs if self.problem is None else ()
         return tuple(
             objective(table, exact=is_exact(table.metric, costs)) for table in self.objectives
         )

@@ -6,6 +6,7 @@ the others is refused too, rather than silently ignored.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
@@ -55,13 +56,40 @@ class BoundTable(Table):
 
 
 class BudgetTable(Table):
-    """`[budget]`: how much is tried."""
+    """`[budget]`: how much is tried. Whatever limit is reached first ends the search; all of them,
+    and so all but `epochs`, may change when a study goes on."""
 
-    candidates: int = Field(default=24, ge=1)
-    """Candidates to try; proposals turned down before training do not count. May grow later."""
+    candidates: int | None = Field(default=None, ge=1, examples=[24])
+    """Candidates to try; proposals turned down before training do not count. Without any other
+    limit, 24."""
 
     epochs: int = Field(default=9, ge=1)
     """Length of a full training."""
+
+    total_epochs: int | None = Field(default=None, ge=1, examples=[500])
+    """Epochs of all candidates together."""
+
+    gpu_hours: float | None = Field(default=None, gt=0.0, examples=[2.0])
+    """Hours of GPUs that candidates occupy, all together; half a GPU for two hours is one."""
+
+    worker_hours: float | None = Field(default=None, gt=0.0, examples=[2.0])
+    """Hours of workers that candidates occupy, all together."""
+
+    hours: float | None = Field(default=None, gt=0.0, examples=[2.0])
+    """Hours of searching by the clock on the wall, all runs together."""
+
+    min_gain_per_hour: float | None = Field(default=None, gt=0.0, examples=[0.01])
+    """The least by which the front's hypervolume has to grow lately, as a part of itself, per
+    GPU-hour (per worker-hour where no GPU is used)."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _some_limit(cls, values: Any) -> Any:
+        if isinstance(values, Mapping) and all(
+            values.get(name) is None for name in cls.model_fields if name != "epochs"
+        ):
+            return {**values, "candidates": 24}
+        return values
 
 
 class SamplerTable(Table):
@@ -107,6 +135,24 @@ class HalvingTable(Table):
         return self
 
 
+class OptimismTable(Table):
+    """`[optimism]`: who is stopped on the way because the front is out of reach."""
+
+    enabled: bool = True
+
+    min_curves: int = Field(default=5, ge=1)
+    """So many learning curves have to be known from an epoch on before anybody is stopped there."""
+
+    audit_share: float = Field(default=0.1, ge=0.0, le=1.0)
+    """The share that is let through, so that the report can say how often the rule is wrong."""
+
+    @model_validator(mode="after")
+    def _options_have_effect(self) -> Self:
+        if not self.enabled:
+            refuse_without_effect(self, ("min_curves", "audit_share"), "optimism is not enabled")
+        return self
+
+
 class WideTable(Table):
     """`[trials.wide]`: larger models get more workers."""
 
@@ -124,7 +170,8 @@ class TrialsTable(Table):
     """CPU cores of each worker."""
 
     gpus: float = Field(default=0.0, ge=0.0)
-    """GPUs of each worker: a whole number, or a fraction to share one."""
+    """GPUs of each worker: a whole number, or for one worker a fraction to share one. (The workers
+    of `wide` have whole ones.)"""
 
     wide: WideTable | None = None
 
@@ -135,11 +182,42 @@ class TrialsTable(Table):
                 f"gpus is {self.gpus:g}: Ray shares one GPU, not several",
                 "give a fraction below 1, or a whole number",
             )
+        if 0.0 < self.gpus < 1.0 and self.workers > 1:
+            raise refusal(
+                f"gpus is {self.gpus:g} and workers {self.workers}: Ray may put several workers on "
+                "one GPU, where nccl refuses to connect them",
+                "give each worker a whole GPU, or each trial one worker",
+            )
         if self.wide is not None and self.wide.workers <= self.workers:
             raise refusal(
                 f"wide.workers is {self.wide.workers}, no more than workers, {self.workers}",
                 "raise wide.workers, or leave out [trials.wide]",
             )
+        return self
+
+
+class LatencyTable(Table):
+    """`[latency]`: measure each candidate's latency, once, as one more of its costs."""
+
+    name: str = Field(min_length=1, examples=["my-laptop"])
+    """What you call the machine that measures, which is the one that drives the search."""
+
+    device: Literal["cpu", "cuda"] = "cpu"
+
+    runtime: Literal["onnx", "torch"] = "onnx"
+    """The exported network in onnxruntime, or the torch module."""
+
+    threads: int = Field(default=1, ge=1)
+    """Of the CPU."""
+
+    @model_validator(mode="after")
+    def _goes_together(self) -> Self:
+        if self.device == "cuda":
+            refuse_without_effect(self, ("threads",), "the network runs on a GPU")
+            if self.runtime == "onnx":
+                raise refusal(
+                    "runtime 'onnx' runs on the CPU", 'set runtime = "torch", or device = "cpu"'
+                )
         return self
 
 
@@ -160,6 +238,25 @@ class ProblemTable(Table):
                 f"path '{self.path}' does not name a class of a module",
                 'write "module:Class", such as "my_module:MyProblem"',
             )
+        return self
+
+
+class WarmStartTable(Table):
+    """`[[warm_start]]`: an earlier study to learn from."""
+
+    study: str = Field(min_length=1, examples=["studies/other"])
+    """Its folder, which is only read, and only until this study has begun."""
+
+    use: Literal["prior", "import"] = "prior"
+    """"prior": its front says what is tried first. "import": its results are this study's, too."""
+
+    ranges: tuple[str, ...] = Field(default=(), strict=False)
+    """Of a problem of your own: the arguments that set ranges, and so may differ for an import."""
+
+    @model_validator(mode="after")
+    def _ranges_have_effect(self) -> Self:
+        if self.use == "prior":
+            refuse_without_effect(self, ("ranges",), "a prior may be of any space")
         return self
 
 

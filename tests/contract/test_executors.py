@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 import warnings
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,16 +23,23 @@ from search.engine.conductor import Conductor, Plan
 from search.engine.failures import FailurePolicy
 from search.engine.goal import Goal
 from search.engine.halving import ParetoHalving
+from search.engine.worker_time import Outcome
+from search.execution.replay import replay
 from search.execution.tune_executor import run_on_tune
 from search.problem import ProblemSpec
+from search.reports.time_ledger import ledger_of
+from search.study.creation import create_study
+from search.study.order import Told, events
 from search.study.records import Phase
-from search.study.study import Study, create_study
+from search.study.study import Study
 from tests.toy import TOY_OBJECTIVES, ToyProblem, searched
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 REPOSITORY = Path(__file__).parents[2]
 CPUS = 2
+HALVING = ParetoHalving()
+BAD = {"fail": "large+nan"}
 Search = Callable[[dict[str, Any], Plan], Study]
 """(arguments of the toy problem, plan) -> the finished study."""
 
@@ -70,6 +77,7 @@ def search_on_ray(
     done = run_on_tune(conductor, spec, connection.capacity, folder=folder / "ray")
     assert done is not None
     conductor.conclude()
+    conductor.close()
     return Study(_storage(folder), "toy", TOY_OBJECTIVES)
 
 
@@ -89,6 +97,12 @@ class Finished:
     @property
     def trials(self) -> list[optuna.trial.FrozenTrial]:
         return self.study.storage.get_all_trials(self.study._study_id, deepcopy=False)
+
+
+def require_repeatable(finished: Finished, **arguments: Any) -> None:
+    found = replay(finished.study, ToyProblem(**arguments))
+    assert found.difference is None, found.difference
+    assert found.suggestions == len(finished.trials)
 
 
 # An ordinary search -----------------------------------------------------------------------------
@@ -144,6 +158,11 @@ def test_a_candidate_learns_the_same_wherever_it_is_run(halved: Finished) -> Non
         assert record.curve[:both] == expected[record.key][:both]
 
 
+def test_every_decision_comes_out_the_same_again(halved: Finished) -> None:
+    """Though results came in as fast as processes were."""
+    require_repeatable(halved)
+
+
 # A search in which the sampler says who is promoted ----------------------------------------------
 
 
@@ -170,6 +189,67 @@ def test_nothing_that_was_proposed_had_to_be_turned_down(advised: Finished) -> N
     assert all(trial.state.is_finished() for trial in advised.trials)
 
 
+def test_promotions_that_are_advised_come_out_the_same_again(advised: Finished) -> None:
+    require_repeatable(advised)
+
+
+# The order of things ----------------------------------------------------------------------------
+
+
+def test_epochs_of_a_candidate_are_told_one_after_the_other(halved: Finished) -> None:
+    told: dict[int, list[int]] = defaultdict(list)
+    for event in events(halved.study):
+        if isinstance(event, Told):
+            assert event.verdict is not None
+            told[event.number] += [epoch.number for epoch in event.epochs]
+    for number, record in halved.study.records.items():
+        assert told[number] == list(range(1, record.epochs + 1))
+
+
+def test_an_exhausted_space_ends_the_search(search: Search) -> None:
+    plan = Plan(goal=Goal(candidates=10, max_epochs=2), sampler="random")
+    study = search({"finite": 3}, plan)
+    assert sorted(record.params["size"] for record in study.records.values()) == [1, 2, 3]
+    assert all(record.phase is Phase.DONE for record in study.records.values())
+
+
+def test_a_search_ends_when_its_epochs_are_spent(search: Search) -> None:
+    plan = Plan(goal=Goal(max_epochs=9, budget_epochs=12), sampler="random", halving=HALVING)
+    finished = Finished(search({}, plan), plan)
+    records = finished.study.records.values()
+    assert 12 <= sum(record.epochs for record in records) < 12 + CPUS
+    assert {record.phase for record in records} <= {Phase.DONE, Phase.STOPPED}
+    assert all(trial.state.is_finished() for trial in finished.trials)
+
+
+# What it costs ----------------------------------------------------------------------------------
+
+
+def test_every_second_of_a_worker_is_on_the_ledger(halved: Finished) -> None:
+    found, spent = ledger_of(halved.study), halved.study.spent
+    learned_s = sum(record.seconds for record in halved.study.records.values())
+    columns = (Outcome.FRONT, Outcome.DOMINATED, Outcome.STOPPED)
+    assert sum(found.worker_s[column] for column in columns) == pytest.approx(learned_s)
+    assert found.worker_s[Outcome.LOST] == found.worker_s[Outcome.FAILED] == 0
+    assert found.total_worker_s == pytest.approx(spent.worker_s)
+    assert learned_s <= spent.worker_s + 1e-4
+    assert spent.worker_s <= CPUS * spent.search_s + 1e-4
+    assert found.total_gpu_s == 0
+
+
+def test_a_search_ends_when_its_worker_hours_are_spent(search: Search) -> None:
+    limit_s = 3.0
+    goal = Goal(max_epochs=9, worker_hours=limit_s / 3600)
+    plan = Plan(goal=goal, sampler="random")
+    finished = Finished(search({"epoch_s": 0.1}, plan), plan)
+    records = finished.study.records.values()
+    assert finished.study.spent.worker_s >= limit_s
+    late = [h for record in records for h in record.hearings if h.spent.worker_s >= limit_s]
+    assert len(late) <= CPUS  # what ran then was paused at its next epoch
+    assert {record.phase for record in records} <= {Phase.DONE, Phase.STOPPED}
+    assert all(trial.state.is_finished() for trial in finished.trials)
+
+
 # Failures ---------------------------------------------------------------------------------------
 
 
@@ -181,7 +261,7 @@ def troubled(search: Search) -> Finished:
         sampler="random",
         failure_policy=FailurePolicy(max_bugs_in_a_row=100),
     )
-    return Finished(search({"fail": "large+nan"}, plan), plan)
+    return Finished(search(BAD, plan), plan)
 
 
 def test_failures_are_recorded_with_their_cause(troubled: Finished) -> None:
@@ -207,6 +287,26 @@ def test_the_search_goes_on_after_failures(troubled: Finished) -> None:
     assert all(trial.state.is_finished() for trial in troubled.trials)
 
 
+def test_the_time_of_failed_candidates_is_on_the_ledger(troubled: Finished) -> None:
+    found = ledger_of(troubled.study)
+    assert found.worker_s[Outcome.FAILED] > 0
+    assert found.total_worker_s == pytest.approx(troubled.study.spent.worker_s)
+
+
+def test_a_candidate_that_runs_out_of_memory_goes_on_with_batches_in_parts(search: Search) -> None:
+    plan = Plan(goal=Goal(candidates=2, max_epochs=3), sampler="random")
+    finished = Finished(search({"fail": "memory"}, plan), plan)
+    for record in finished.study.records.values():
+        assert (record.phase, record.epochs, record.batch_parts) == (Phase.DONE, 3, 2)
+        (setback,) = record.setbacks
+        assert (setback.cause, setback.attempt) == ("out of memory", 1)
+        assert setback.message == "MemoryError: the toy needs more memory"
+
+
+def test_what_follows_from_failures_comes_out_the_same_again(troubled: Finished) -> None:
+    require_repeatable(troubled, **BAD)
+
+
 # Learning that ends of its own accord ------------------------------------------------------------
 
 
@@ -228,16 +328,28 @@ def test_a_candidate_whose_learning_ends_of_its_own_accord_is_done(search: Searc
 
 @pytest.fixture(scope="module")
 def mixed(search: Search) -> Finished:
-    """Three narrow candidates, and one, above size 60, that takes both CPUs."""
-    plan = Plan(goal=Goal(candidates=4, max_epochs=3), sampler="random", seed=0)
+    """Narrow candidates, and between them, above size 60, some that take both CPUs."""
+    plan = Plan(goal=Goal(candidates=5, max_epochs=3), sampler="random", seed=0)
     return Finished(search({"wide_above": 60}, plan), plan)
 
 
 def test_wide_and_narrow_trials_of_one_study_finish(mixed: Finished) -> None:
     workers = [record.resources.workers for record in mixed.study.records.values()]
-    assert sorted(workers) == [1, 1, 1, 2]
+    assert workers == [1, 2, 1, 1, 2]  # slots go to and fro
     for record in mixed.study.records.values():
         assert (record.phase, record.epochs, record.attempt) == (Phase.DONE, 3, 1)
+
+
+def test_what_the_ranks_of_a_wide_trial_raise_is_its_failure(search: Search) -> None:
+    plan = Plan(goal=Goal(candidates=2, max_epochs=3), sampler="random", seed=3)
+    finished = Finished(search({"fail": "large", "wide_above": 0}, plan), plan)
+    phases = {Phase.DONE: 0, Phase.FAILED: 0}
+    for record in finished.study.records.values():
+        phases[record.phase] += 1
+        if record.params["size"] > 100:
+            assert record.failure is not None
+            assert record.failure.message == "ZeroDivisionError: the toy divides by zero"
+    assert all(phases.values()), phases
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cluster.loopback import environment, loopback_only
 
@@ -104,9 +105,44 @@ def start_head(*, cpus: int = 2) -> Iterator[RayHead]:
         shutil.rmtree(temp_dir, ignore_errors=True)
 
 
+class Nodes:
+    """A cluster of several raylets in this process's care."""
+
+    def __init__(self, cluster: Any) -> None:
+        self._cluster = cluster
+        self._nodes: list[Any] = []
+
+    @property
+    def address(self) -> str:
+        return self._cluster.address
+
+    def add(self, cpus: int, **options: Any) -> None:
+        """Start one more node; the first one is the head."""
+        node = self._cluster.add_node(
+            num_cpus=cpus,
+            num_gpus=0,
+            object_store_memory=OBJECT_STORE_BYTES,
+            include_dashboard=False,
+            dashboard_agent_listen_port=0,
+            **options,
+        )
+        self._nodes.append(node)
+
+    def kill_last(self) -> None:
+        """SIGKILL to the node that was added last; its workers go with it."""
+        self._cluster.remove_node(self._nodes.pop(), allow_graceful=False)
+
+
 @contextmanager
 def start_nodes(*cpus: int) -> Iterator[str]:
-    """Starts a cluster of several raylets in this process's care; gives its address.
+    """Starts a cluster of several nodes; gives its address."""
+    with start_cluster(*cpus) as nodes:
+        yield nodes.address
+
+
+@contextmanager
+def start_cluster(*cpus: int, **system_config: Any) -> Iterator[Nodes]:
+    """Starts a cluster of several nodes that can come and go.
 
     Quicker and smaller than a head (2 s, and 1 s for each further node), without job submission.
     """
@@ -116,19 +152,16 @@ def start_nodes(*cpus: int) -> Iterator[str]:
     # Else the address is left where every `address="auto"` of this machine looks first.
     settings = {"RAY_TMPDIR": str(temp_dir), "RAY_USAGE_STATS_ENABLED": "0"}
     with environment(settings), loopback_only():
-        nodes = Cluster()
+        cluster = Cluster()
+        nodes = Nodes(cluster)
         try:
-            for count in cpus:
-                nodes.add_node(
-                    num_cpus=count,
-                    num_gpus=0,
-                    object_store_memory=OBJECT_STORE_BYTES,
-                    include_dashboard=False,
-                    dashboard_agent_listen_port=0,
-                )
-            yield nodes.address
+            for number, count in enumerate(cpus):
+                # All nodes take the settings of the first.
+                settings = {"_system_config": system_config} if system_config and not number else {}
+                nodes.add(count, **settings)
+            yield nodes
         finally:
-            nodes.shutdown()
+            cluster.shutdown()
             shutil.rmtree(temp_dir, ignore_errors=True)
 
 

@@ -122,3 +122,15 @@ def test_a_trial_that_is_not_in_the_study_is_refused(searched: Searched):
         searched.home.run("retrain", "studies/ecg", "--trial", "77"),
         "there is no trial 77 in the study",
     )
+
+
+def test_two_workers_retrain_data_parallel(searched: Searched, ray_head: RayHead, tmp_path: Path):
+    study = tmp_path / "study"
+    shutil.copytree(searched.study.path, study)
+    command = ("retrain", str(study), "--top", "1", "--workers", "2", "--epochs", "2")
+    ended = searched.home.run(*command, at=ray_head.address)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "2 epochs on 2 workers x (1 CPU)" in ended.stdout
+    (folder,) = StudyFolder(study).retrained.glob("*-workers-2")
+    card = json.loads((folder / "card.json").read_text())
+    assert (card["epochs"], card["workers"]) == (2, 2)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -54,7 +55,13 @@ def test_a_search_tries_what_was_asked_and_prints_its_front(searched: Searched):
     assert header.split() == [
         *("trial", "parameters", "macs", "mean_f1", "epochs", "seconds", "configuration")
     ]
-    assert lines[-1].startswith("6 candidates tried (")
+    assert lines[-3].startswith("6 candidates tried (")
+    assert re.fullmatch(
+        r"worker time [\d.]+ (s|min): \d+% front, \d+% dominated, \d+% stopped early, 0% failed, "
+        r"0% lost, \d+% starting, waiting",
+        lines[-2],
+    )
+    assert lines[-1] == "ended: 6 candidates were tried"
 
 
 def test_halving_stops_some_candidates_and_every_one_has_its_verdict(searched: Searched):
@@ -127,6 +134,7 @@ class Interrupted:
     second_driver: subprocess.CompletedProcess[str] | None = None
     first_driver_pid: int = 0
     end: subprocess.CompletedProcess[str] | None = None
+    replayed: subprocess.CompletedProcess[str] | None = None
 
 
 @pytest.fixture(scope="module")
@@ -172,6 +180,7 @@ def interrupted(
             story.finished_before.append(_finished(study))
 
         story.end = home.run(*command, at=ray_head.address)
+        story.replayed = home.run("replay", str(study.path))
         yield story
 
 
@@ -207,6 +216,13 @@ def test_a_search_that_was_killed_again_and_again_ends_whole(interrupted: Interr
     interrupted.study.assert_whole(CANDIDATES)
 
 
+def test_what_the_ends_cost_is_on_the_ledger(interrupted: Interrupted):
+    assert interrupted.end is not None
+    told = re.search(r"^worker time .*, 0% failed, (\d+)% lost, ", interrupted.end.stdout, re.M)
+    assert told is not None, interrupted.end.stdout
+    assert 1 <= int(told[1]) <= 99
+
+
 def test_what_was_finished_before_a_kill_is_left_untouched(interrupted: Interrupted):
     assert interrupted.finished_before[2]
     for finished in interrupted.finished_before:
@@ -229,6 +245,13 @@ def test_a_torn_last_line_of_the_journal_is_cut_off(interrupted: Interrupted):
     text = interrupted.study.text()
     assert "torn" not in text
     assert text.endswith("\n")
+
+
+def test_every_decision_comes_out_the_same_again(interrupted: Interrupted):
+    assert interrupted.replayed is not None
+    assert interrupted.replayed.returncode == 0, interrupted.replayed.stdout
+    assert "suggestions and" in interrupted.replayed.stdout
+    assert interrupted.replayed.stdout.endswith("decisions came out the same\n")
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "Ctrl-C"])

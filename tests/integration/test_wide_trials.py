@@ -1,5 +1,7 @@
-"""Searching with two data-parallel workers a trial: Ray Train inside Ray Tune, on two nodes."""
+"""Searching with two data-parallel workers a trial: warm groups inside Ray Tune, on two nodes."""
 
+import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,9 +12,18 @@ import ray
 from optuna.trial import TrialState
 
 from cluster.connect import connect
+from search.engine.failures import Cause
 from search.study.folder import StudyFolder
 
-from .driver import StudyOnDisk, assert_two_lines, make_home
+from .driver import (
+    Home,
+    StudyOnDisk,
+    assert_two_lines,
+    command_of,
+    make_home,
+    wait_until_gone,
+    wait_until_only_agents,
+)
 from .ray_head import start_nodes
 
 pytestmark = pytest.mark.slow
@@ -124,10 +135,33 @@ def test_every_cpu_is_free_once_the_search_is_over(
 def test_a_trial_whose_rank_was_killed_goes_on_from_its_checkpoint(wide: WideSearch):
     assert wide.killed_ranks >= 1
     records = StudyFolder(Path(wide.study.path)).open().records.values()
-    assert sum(record.losses for record in records) == wide.killed_ranks
+    assert sum(record.retried(Cause.LOST_WORKER) for record in records) == wide.killed_ranks
     assert not [record for record in records if record.failure]
     # At epoch 1 there is a checkpoint, so no epoch was learned twice.
     assert "lost worker (a worker process died): goes on from its checkpoint" in wide.end.stdout
+
+
+@pytest.mark.parametrize("way", ["Ctrl-C", "SIGTERM", "SIGKILL"])
+def test_no_rank_outlives_its_driver_however_that_ends(home: Home, way: str):
+    command = (
+        "run",
+        home.write_toy_study("wide", candidates=3, epochs=9, wide_above=0, epoch_s=0.3),
+    )
+    with home.start(*command, "--cpus", "2") as driver:
+        driver.wait_until(home.study("wide").has_epochs(1))
+        ranks = [pid for pid in driver.survivors() if "ray::Rank" in command_of(pid)]
+        assert len(ranks) == 2
+        if way == "SIGKILL":
+            driver.kill()
+            wait_until_gone(set(ranks), seconds=5)
+            wait_until_only_agents(driver, seconds=20)
+            return
+        if way == "Ctrl-C":
+            driver.press_ctrl_c()
+        else:
+            os.kill(driver.process.pid, signal.SIGTERM)
+        assert driver.wait(30) == 130
+        wait_until_gone(driver.survivors(), seconds=5)
 
 
 def test_a_trial_wider_than_the_cluster_is_refused(wide: WideSearch):

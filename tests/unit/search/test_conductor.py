@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import random
 import tempfile
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,51 +16,23 @@ from optuna.storages import InMemoryStorage
 
 from cluster.resources import Resources
 from search.engine.conductor import Conductor, Plan
-from search.engine.decisions import Done, Verdict, Wait
-from search.engine.failures import Cause, FailurePolicy, classify
+from search.engine.decisions import Done, Verdict
+from search.engine.failures import Cause, FailurePolicy
 from search.engine.goal import Goal
 from search.engine.halving import ParetoHalving
-from search.engine.lease import Lease, learn
+from search.engine.lease import Lease
 from search.errors import StudyError
-from search.study.checkpoints import CheckpointFolder
+from search.study.creation import create_study
 from search.study.records import CandidateRecord, EpochResult, Failure, Phase
-from search.study.study import Study, create_study
+from search.study.study import Study
 from tests.toy import TOY_OBJECTIVES, ToyProblem
+from tests.unit.search.driving import Killed, MortalStorage, carry_out
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 NAME = "toy"
 FULL_LENGTH = 9
 PATIENT = FailurePolicy(max_bugs_in_a_row=1000)
-
-
-class Killed(BaseException):
-    """The driver dies here."""
-
-
-class MortalStorage(InMemoryStorage):
-    """Kills its driver instead of the n-th write from now."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.writes_left = math.inf
-
-    def create_new_trial(self, *args: Any, **options: Any) -> int:
-        self._spend()
-        return super().create_new_trial(*args, **options)
-
-    def set_trial_user_attr(self, *args: Any) -> None:
-        self._spend()
-        super().set_trial_user_attr(*args)
-
-    def set_trial_state_values(self, *args: Any, **options: Any) -> bool:
-        self._spend()
-        return super().set_trial_state_values(*args, **options)
-
-    def _spend(self) -> None:
-        if self.writes_left <= 0:
-            raise Killed
-        self.writes_left -= 1
 
 
 class Events:
@@ -200,7 +171,8 @@ def test_a_missing_metric_is_a_bug_of_that_candidate() -> None:
     lease = lease_of(conductor)
     misnamed = EpochResult(number=1, metrics={"acuracy": 0.5}, seconds=1.0)
     assert conductor.report(0, lease.attempt, [misnamed]) is Verdict.STOP
-    assert study.records[0].failure == Failure(cause="bug", message="metric 'accuracy' is missing")
+    missing = Failure(cause="bug", message="metric 'accuracy' is missing", attempt=1)
+    assert study.records[0].failure == missing
     assert lease_of(conductor).number == 1
 
 
@@ -211,7 +183,9 @@ def test_an_objective_that_is_not_finite_fails_its_candidate_as_such(value: floa
     lease = lease_of(conductor)
     assert conductor.report(0, lease.attempt, [result(1, value)]) is Verdict.STOP
     assert study.records[0].failure == Failure(
-        cause="non-finite loss", message=f"metric 'accuracy' is {value}, not a finite number"
+        cause="non-finite loss",
+        message=f"metric 'accuracy' is {value}, not a finite number",
+        attempt=1,
     )
     assert study.records[0].curve == ()
 
@@ -240,7 +214,30 @@ def test_a_lost_worker_is_noted_and_the_candidate_waits() -> None:
     lease = lease_of(conductor)
     conductor.failed(0, lease.attempt, Cause.LOST_WORKER, "gone")
     record = study.records[0]
-    assert (record.phase, record.losses, record.failure) == (Phase.PAUSED, 1, None)
+    assert (record.phase, record.failure) == (Phase.PAUSED, None)
+    assert record.setbacks == (Failure(cause="lost worker", message="gone", attempt=1),)
+
+
+def test_out_of_memory_is_retried_once_with_halved_batches_under_the_same_identity() -> None:
+    study = new_study()
+    conductor = conductor_of(study, plan())
+    lease = lease_of(conductor)
+    assert lease.batch_parts == 1
+    conductor.failed(0, lease.attempt, Cause.OUT_OF_MEMORY, "full")
+    again = lease_of(conductor_of(study, plan()))  # also when the driver was killed meanwhile
+    assert (again.number, again.key, again.seed) == (0, lease.key, lease.seed)
+    assert again.batch_parts == 2
+
+
+def test_out_of_memory_again_gives_the_candidate_up() -> None:
+    study = new_study()
+    for _ in range(2):
+        conductor = conductor_of(study, plan())
+        lease = lease_of(conductor)
+        conductor.failed(0, lease.attempt, Cause.OUT_OF_MEMORY, "full")
+    record = study.records[0]
+    assert record.failure == Failure(cause="out of memory", message="full", attempt=2)
+    assert [setback.attempt for setback in record.setbacks] == [1]
 
 
 def test_a_listener_hears_of_starts_results_and_failures() -> None:
@@ -249,13 +246,13 @@ def test_a_listener_hears_of_starts_results_and_failures() -> None:
     lease = lease_of(conductor)
     conductor.report(0, lease.attempt, [result(1)])
     conductor.failed(0, lease.attempt, Cause.LOST_WORKER, "gone")
-    conductor.failed(0, lease_of(conductor).attempt, Cause.OUT_OF_MEMORY, "full")
+    conductor.failed(0, lease_of(conductor).attempt, Cause.NON_FINITE, "nan")
     assert events.seen == [
         ("started", 0, 1),
         ("reported", 0, 1, Verdict.CONTINUE),
         ("failed", 0, "lost worker", True),
         ("started", 0, 2),
-        ("failed", 0, "out of memory", False),
+        ("failed", 0, "non-finite loss", False),
     ]
 
 
@@ -274,43 +271,6 @@ def test_a_candidate_killed_between_its_last_epoch_and_its_verdict_is_done() -> 
     resumed = conductor_of(study, plan(candidates=1))
     assert study.records[0].phase is Phase.DONE
     assert resumed.next(lambda resources: True) == Done()
-
-
-def carry_out(
-    conductor: Conductor,
-    problem: ToyProblem,
-    *,
-    slots: int = 2,
-    steps: float = math.inf,
-    loses_worker: Callable[[], bool] = lambda: False,
-) -> Done | None:
-    """Do in one process what an executor does, with real checkpoints.
-
-    Returns None when it left after so many epochs.
-    """
-    learning: dict[int, tuple[Lease, Iterator[tuple[EpochResult, ...]]]] = {}
-    while steps > 0:
-        decision = conductor.next(lambda resources: len(learning) < slots)
-        if isinstance(decision, Done):
-            return decision
-        if isinstance(decision, Lease):
-            checkpoint = CheckpointFolder(decision.checkpoints).latest()
-            learning[decision.number] = decision, learn(decision, problem, checkpoint)
-            continue
-        assert isinstance(decision, Wait)
-        number = min(learning, key=lambda n: learning[n][0].attempt * 31 + n * 7 % 11)
-        lease, results = learning.pop(number)
-        steps -= 1
-        try:
-            epochs = next(results)
-        except ZeroDivisionError as error:
-            conductor.failed(number, lease.attempt, classify(error), str(error))
-            continue
-        if loses_worker():
-            conductor.failed(number, lease.attempt, Cause.LOST_WORKER, "gone")
-        elif conductor.report(number, lease.attempt, epochs) is Verdict.CONTINUE:
-            learning[number] = lease, results
-    return None
 
 
 HALVING = ParetoHalving(eta=3)
@@ -416,7 +376,7 @@ def test_workers_that_are_lost_all_the_time_change_no_result(
     carry_out(conductor, ToyProblem(), slots=1, loses_worker=lambda: chance.random() < 0.25)
     conductor.conclude()
     require_sound(study, 8)
-    assert sum(record.losses for record in study.records.values()) > 5
+    assert sum(len(record.setbacks) for record in study.records.values()) > 5
     require_agreement(study, undisturbed)
 
 

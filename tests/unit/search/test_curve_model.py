@@ -58,7 +58,7 @@ def test_it_foresees_what_others_reach_from_a_few_that_trained_in_full() -> None
     model = model_of(known, [[1.0, 3.0, 9.0, 27.0]] * 8 + [[1.0]] * 32)
     model.refit()
     others = candidates(60, seed=5)
-    mean, deviation = model.predict(model._results.encoder.rows(others), MAX_EPOCHS)
+    (mean,), (deviation,) = model.predict(model._results.encoder.rows(others), [MAX_EPOCHS])
     truth = np.array([accuracy(other, MAX_EPOCHS) for other in others])
     assert np.corrcoef(mean, truth)[0, 1] > 0.95
     assert np.mean(np.abs(mean - truth) < 2.5 * deviation) > 0.9
@@ -75,8 +75,8 @@ def test_a_candidate_with_results_is_known_better_than_one_without() -> None:
     model = model_of(known, [[1.0, 3.0, 9.0]] * 20)
     model.refit()
     rows = model._results.encoder.rows(known)
-    _, own = model.predict(rows, MAX_EPOCHS, range(20))
-    _, strange = model.predict(rows, MAX_EPOCHS)
+    _, (own,) = model.predict(rows, [MAX_EPOCHS], range(20))
+    _, (strange,) = model.predict(rows, [MAX_EPOCHS])
     assert np.all(own <= strange + 1e-12)
 
 

@@ -1,116 +1,27 @@
-"""The engine: what starts, what goes on, what is stopped, what an interruption leaves behind."""
+"""The engine: what starts, what goes on, what is stopped and what ends the search."""
 
 from __future__ import annotations
-
-from collections.abc import Collection, Mapping, Sequence
 
 import pytest
 
 from cluster.resources import Resources
-from search.engine.decisions import Admitted, Done, Resume, Start, Verdict, Wait
-from search.engine.engine import Engine
+from search.engine.decisions import Done, Resume, Start, Verdict, Wait
 from search.engine.failures import Cause, FailurePolicy, GiveUp, Retry
-from search.engine.goal import Goal
 from search.engine.halving import ParetoHalving
-from search.study.records import CandidateRecord, EpochResult, Phase
-
-NARROW = Resources()
-WIDE = Resources(workers=2)
-# Rungs at epochs 1 and 3 of 9; the plain rule, nobody spared.
-STRICT = ParetoHalving(eta=3, first_rung=1, min_results=1, finish_front=False)
-
-
-class Space:
-    """Offers so many candidates, of the given shapes in turn."""
-
-    def __init__(self, size: int = 1000, shapes: Sequence[Resources] = (NARROW,)) -> None:
-        self.size = size
-        self.shapes = shapes
-        self.offered = 0
-
-    def __call__(self, paused: Collection[int] = ()) -> Admitted | None:
-        if self.offered == self.size:
-            return None
-        number = self.offered
-        self.offered += 1
-        return Admitted(number=number, resources=self.shapes[number % len(self.shapes)])
-
-
-def engine_of(
-    candidates: int = 3,
-    *,
-    halving: ParetoHalving | None = STRICT,
-    space: Space | None = None,
-    records: Sequence[CandidateRecord] = (),
-    **options: object,
-) -> Engine:
-    """An engine that minimises the metric "loss" over 9 epochs."""
-    space = space or Space()
-    space.offered = len(records)
-    return Engine(
-        Goal(candidates=candidates, max_epochs=9),
-        propose=space,
-        point=lambda number, metrics: (metrics["loss"],),
-        halving=halving,
-        records=records,
-        **options,  # type: ignore[arg-type]
-    )
-
-
-def result(epoch: int, loss: float = 0.5) -> EpochResult:
-    return EpochResult(number=epoch, metrics={"loss": loss}, seconds=1.0)
-
-
-def report(engine: Engine, number: int, epoch: int, loss: float = 0.5) -> Verdict:
-    return engine.report(number, [result(epoch, loss)])
-
-
-def train(engine: Engine, number: int, epochs: range, loss: float = 0.5) -> Verdict:
-    """Report epoch after epoch until the verdict is not to continue."""
-    verdict = Verdict.CONTINUE
-    for epoch in epochs:
-        assert verdict is Verdict.CONTINUE
-        verdict = report(engine, number, epoch, loss)
-    return verdict
-
-
-def anything(resources: Resources) -> bool:
-    return True
-
-
-def nothing(resources: Resources) -> bool:
-    return False
-
-
-def start_all(engine: Engine, losses: Mapping[int, float]) -> None:
-    """Start candidates side by side; then let each report its first epoch, in order."""
-    for number in losses:
-        assert engine.next(anything) == Start(number)
-    for number, loss in losses.items():
-        assert report(engine, number, 1, loss) is Verdict.PAUSE
-
-
-def record(
-    number: int,
-    phase: Phase,
-    losses: Sequence[float] = (),
-    *,
-    lost_workers: int = 0,
-    resources: Resources = NARROW,
-) -> CandidateRecord:
-    """What a study's storage says of a candidate with these losses, epoch after epoch."""
-    return CandidateRecord(
-        number=number,
-        key=f"key-{number}",
-        params={},
-        candidate={},
-        costs={},
-        resources=resources,
-        phase=phase,
-        losses=lost_workers,
-        curve=tuple(result(epoch, loss) for epoch, loss in enumerate(losses, 1)),
-    )
-
+from search.study.records import EpochResult, Phase
+from tests.unit.search.engines import (
+    NARROW,
+    WIDE,
+    Space,
+    anything,
+    engine_of,
+    nothing,
+    record,
+    report,
+    result,
+    start_all,
+    train,
+)
 
 # Starting ---------------------------------------------------------------------------------------
 
@@ -296,7 +207,7 @@ def test_an_exhausted_space_is_asked_once() -> None:
 def test_a_candidate_that_cannot_be_mended_is_given_up_and_the_search_goes_on() -> None:
     engine = engine_of(2, halving=None)
     engine.next(anything)
-    assert engine.failed(0, Cause.OUT_OF_MEMORY, "too large") == GiveUp()
+    assert engine.failed(0, Cause.NON_FINITE, "diverged") == GiveUp()
     assert engine.next(anything) == Start(1)
     train(engine, 1, range(1, 10))
     assert engine.next(anything) == Done()
@@ -371,7 +282,7 @@ def test_failures_that_differ_in_numbers_and_paths_only_are_alike() -> None:
 
 @pytest.mark.parametrize("cause", [Cause.NON_FINITE, Cause.OUT_OF_MEMORY])
 def test_only_bugs_halt_the_search(cause: Cause) -> None:
-    engine = engine_of(10)
+    engine = engine_of(10, failure_policy=FailurePolicy(max_out_of_memory=0))
     for number in range(4):
         assert engine.next(anything) == Start(number)
         engine.failed(number, cause, "as ever")
@@ -390,32 +301,7 @@ def test_after_a_halt_lost_workers_are_left_for_the_resumed_search() -> None:
     )
 
 
-# Going on after an interruption -----------------------------------------------------------------
-
-
-def test_a_queued_candidate_starts_before_a_new_one_is_proposed() -> None:
-    engine = engine_of(3, records=[record(0, Phase.QUEUED)])
-    assert [engine.next(anything) for _ in range(3)] == [Start(0), Start(1), Start(2)]
-
-
-def test_candidates_of_every_phase_count_towards_the_goal() -> None:
-    full = [0.1] * 9
-    records = [
-        record(0, Phase.DONE, full),
-        record(1, Phase.STOPPED, [0.5]),
-        record(2, Phase.FAILED),
-        record(3, Phase.RUNNING, full[:2]),
-        record(4, Phase.PAUSED, [0.6]),
-        record(5, Phase.QUEUED),
-    ]
-    space = Space()
-    engine = engine_of(6, space=space, records=records)
-    assert [engine.next(anything), engine.next(anything)] == [Resume(3), Start(5)]
-    train(engine, 3, range(3, 4))
-    report(engine, 5, 1, loss=0.7)
-    assert space.offered == 6
-    assert engine.next(anything) == Done()
-    assert engine.conclude() == [3, 4, 5]
+# Learning that ends of its own accord ------------------------------------------------------------
 
 
 def test_learning_that_ends_of_its_own_accord_is_done_below_full_length() -> None:
@@ -444,78 +330,3 @@ def test_a_candidate_is_compared_by_the_model_that_it_keeps(
     worse = EpochResult(number=3, metrics={"loss": 0.9}, seconds=1.0, kept=kept)
     assert engine.next(anything) == Resume(2)
     assert engine.report(2, [worse]) is verdict
-
-
-@pytest.mark.parametrize("phase", [Phase.DONE, Phase.STOPPED, Phase.FAILED])
-def test_what_is_final_is_not_run_again(phase: Phase) -> None:
-    engine = engine_of(1, records=[record(0, phase, [0.1] * 9)])
-    assert engine.next(anything) == Done()
-    assert engine.conclude() == []
-
-
-@pytest.mark.parametrize("epochs", [0, 2, 4])
-def test_a_candidate_interrupted_between_rungs_goes_on(epochs: int) -> None:
-    engine = engine_of(2, records=[record(0, Phase.RUNNING, [0.5] * epochs)])
-    assert [engine.next(anything), engine.next(anything)] == [Resume(0), Start(1)]
-    assert report(engine, 0, 5) is Verdict.CONTINUE
-
-
-def test_a_candidate_interrupted_at_a_rung_is_judged_there() -> None:
-    weak = engine_of(1, records=[record(0, Phase.RUNNING, [0.5])])
-    assert weak.next(anything) == Done()
-    assert weak.conclude() == [0]
-
-    others = [record(1, Phase.STOPPED, [0.6]), record(2, Phase.STOPPED, [0.7])]
-    strong = engine_of(3, records=[record(0, Phase.RUNNING, [0.5]), *others])
-    assert strong.next(anything) == Resume(0)
-
-
-@pytest.mark.parametrize("epochs", [0, 2, 5])
-def test_a_candidate_that_waited_for_another_worker_between_rungs_goes_on(epochs: int) -> None:
-    waiting = record(0, Phase.PAUSED, [0.5] * epochs, lost_workers=1)
-    engine = engine_of(2, records=[waiting])
-    assert [engine.next(anything), engine.next(anything)] == [Resume(0), Start(1)]
-
-
-def test_without_rungs_a_candidate_that_waited_for_another_worker_goes_on() -> None:
-    waiting = record(0, Phase.PAUSED, [0.5, 0.5, 0.5], lost_workers=1)
-    engine = engine_of(1, halving=None, records=[waiting])
-    assert engine.next(anything) == Resume(0)
-
-
-def test_a_paused_candidate_is_promoted_by_results_from_before_and_after() -> None:
-    records = [record(0, Phase.PAUSED, [0.4]), record(1, Phase.PAUSED, [0.5])]
-    engine = engine_of(3, records=records)
-    assert engine.next(anything) == Start(2)
-    report(engine, 2, 1, loss=0.6)
-    assert engine.next(anything) == Resume(0)
-
-
-def test_who_left_a_rung_before_the_interruption_is_counted_in_its_quota() -> None:
-    records = [
-        record(0, Phase.STOPPED, [0.4, 0.4, 0.4]),
-        record(1, Phase.PAUSED, [0.3]),
-        record(2, Phase.PAUSED, [0.6]),
-    ]
-    engine = engine_of(3, records=records)
-    assert engine.next(anything) == Done()  # three results, one has left
-
-
-def test_losses_before_the_interruption_count() -> None:
-    policy = FailurePolicy(max_losses=1)
-    lost_once = record(0, Phase.RUNNING, [0.5, 0.5], lost_workers=1)
-    engine = engine_of(1, failure_policy=policy, records=[lost_once])
-    assert engine.next(anything) == Resume(0)
-    assert engine.failed(0, Cause.LOST_WORKER, "gone") == GiveUp()
-
-
-def test_a_wide_candidate_drains_the_slots_after_an_interruption_too() -> None:
-    records = [record(0, Phase.QUEUED, resources=WIDE), record(1, Phase.QUEUED)]
-    engine = engine_of(2, records=records)
-    assert engine.next(lambda resources: resources == NARROW) == Wait()
-    assert engine.next(anything) == Start(0)
-
-
-def test_resuming_after_a_halt_counts_bugs_anew() -> None:
-    records = [record(number, Phase.FAILED) for number in range(3)]
-    assert engine_of(5, records=records).next(anything) == Start(3)

@@ -14,11 +14,18 @@ from search.engine.halving import ParetoHalving
 from search.execution.simulator import SimulationResult, simulate
 from search.objectives import Bound, Objective
 from search.problem import Context
-from search.sampling.front_sampler import Choice, FrontSampler, Promotion
-from search.sampling.outlook import SCALES_ATTRIBUTE
+from search.sampling.agenda import Step
+from search.sampling.front_sampler import (
+    AGENDA_NOTE,
+    SCALES_NOTE,
+    Choice,
+    FrontSampler,
+    Promotion,
+)
 from search.sampling.proposer import Proposer
+from search.study.creation import create_study
 from search.study.records import EpochResult, Failure, Phase
-from search.study.study import Study, create_study
+from search.study.study import Study
 from tests.toy import TOY_OBJECTIVES, ToyEpoch, ToyProblem
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -100,12 +107,36 @@ def test_a_choice_depends_on_the_study_and_the_seed_alone() -> None:
 
 
 def test_scales_are_found_again_by_whoever_goes_on() -> None:
-    study = searched(12)
-    kept = [study.template(n).system_attrs.get(SCALES_ATTRIBUTE) for n in sorted(study.records)]
-    fitted = [found["results"] for found in kept if found]
-    assert fitted == sorted(fitted)
-    assert 0 < len(fitted) < 12
-    assert set(kept[max(i for i, found in enumerate(kept) if found)]["scales"]) == {"accuracy"}
+    told = []
+    study = create_study(InMemoryStorage(), "toy", TOY_OBJECTIVES)
+    for _ in range(12):
+        proposer(study)()  # each a fresh one: it knows what is in the study
+        train(study, max(study.records), 1)
+        noted = study.note(SCALES_NOTE)
+        told.append(noted["results"] if noted else 0)
+    assert told[-1] > 0
+    assert 1 < len(set(told)) < 12, "fitted now and then, not every time"
+    assert set(study.note(SCALES_NOTE)["scales"]) == {"accuracy"}
+
+
+def test_many_candidates_are_decided_several_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    study = searched(20)
+    monkeypatch.setattr("search.sampling.front_sampler._AT_ONCE", 0.25)
+    keys = {record.key for record in study.records.values()}
+    first = chosen(study)
+    planned = [Step.from_dict(values) for values in study.note(AGENDA_NOTE)]
+    assert len(planned) == 5
+    assert planned[0].params == first.draft.params
+    # Another process finds the agenda, and leaves out what has been done.
+    going_on = sampler_of(study)
+    second = going_on.decide(99, keys | {first.draft.key}, ())
+    assert isinstance(second, Choice)
+    assert second.draft.params == planned[1].params
+    third = sampler_of(study).decide(99, keys | {first.draft.key, second.draft.key}, ())
+    assert isinstance(third, Choice)
+    assert third.draft.params == planned[2].params
+    sizes = {c.draft.costs["parameters"] for c in (first, second, third)}
+    assert len(sizes) > 1, "what is decided is counted on by what comes after"
 
 
 def test_it_goes_where_rates_are_good() -> None:
@@ -137,7 +168,7 @@ def test_what_a_smaller_one_has_beaten_is_not_promoted() -> None:
 
 def _proposal(study: Study, **params: Any) -> Any:
     from search.problem import candidate_key
-    from search.study.study import Proposal
+    from search.study.stored import Proposal
 
     template = study.template(min(study.records))
     return Proposal(

@@ -12,9 +12,12 @@ from optuna.storages import InMemoryStorage
 
 from cluster.resources import Resources
 from search.objectives import Objective
+from search.reports.front_table import front_table
+from search.study.creation import create_study
 from search.study.fronts import front_records, front_rows, most_accurate
 from search.study.records import EpochResult, Failure, Phase
-from search.study.study import Proposal, Study, create_study
+from search.study.stored import Proposal
+from search.study.study import Study
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -132,6 +135,22 @@ def test_rows_can_be_written_as_json_and_hold_what_a_model_zoo_needs(study: Stud
         "phase": Phase.DONE.value,
         "config": {"width": 10},
     }
+
+
+def test_the_tables_last_line_counts_failures_and_tries_that_were_repeated(study: Study) -> None:
+    def failure(cause: str) -> Failure:
+        return Failure(cause=cause, message="...", attempt=1)
+
+    number = add(study, 70, 0.1)
+    study.note_setback(number, failure("lost worker"))
+    study.note_setback(number, failure("out of memory"))
+    study.note_setback(number, failure("lost worker"))
+    study.fail(number, failure("bug"))
+    assert (
+        front_table(study)
+        .splitlines()[-1]
+        .endswith("; failed: 1 x bug; tried again: 2 x lost worker, 1 x out of memory")
+    )
 
 
 def test_the_most_accurate_come_first_whatever_their_size(study: Study) -> None:

@@ -1,16 +1,11 @@
-"""The journal after any kind of death: torn lines, orphaned locks, a second driver."""
+"""The journal after any kind of death: torn lines, orphaned locks."""
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
-import subprocess
-import sys
 import threading
 import time
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import optuna
@@ -20,11 +15,13 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 
 from cluster.resources import Resources
-from search.errors import StudyError
 from search.objectives import Objective
-from search.study.journal import driver_lock, mend_journal
+from search.study.creation import create_study
+from search.study.journal import mend_journal
+from search.study.lock import driver_lock
 from search.study.records import Phase
-from search.study.study import Proposal, Study, create_study
+from search.study.stored import Proposal
+from search.study.study import Study
 
 REPOSITORY = Path(__file__).parents[3]
 OBJECTIVES = [Objective("mean_f1", "max")]
@@ -134,75 +131,6 @@ def test_a_lock_that_is_held_for_the_time_of_a_write_is_waited_for(journal: Path
     threading.Timer(0.2, release).start()
     mend_journal(journal)
     assert released == [True]
-
-
-# The driver's lock ------------------------------------------------------------------------------
-
-DRIVE = """
-import sys, time
-from pathlib import Path
-from search.errors import StudyError
-from search.study.journal import driver_lock
-try:
-    with driver_lock(Path(sys.argv[1])):
-        print("driving", flush=True)
-        time.sleep(60)
-except StudyError as error:
-    print(error, flush=True)
-"""
-
-
-@contextlib.contextmanager
-def other_process(study: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A process that tries to drive the study, and the first line it says."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", DRIVE, str(study)],
-        cwd=REPOSITORY,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert process.stdout is not None
-        yield process, process.stdout.readline().strip()
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def test_a_second_driver_is_refused_and_told_who_the_first_is(tmp_path: Path) -> None:
-    with other_process(tmp_path) as (holder, said):
-        assert said == "driving"
-        refused = pytest.raises(StudyError, match=f"already driven by process {holder.pid} on ")
-        with refused as caught, driver_lock(tmp_path):
-            pass
-        assert "ecgsearch pareto" in caught.value.hint
-
-
-def test_another_process_is_refused_while_this_one_drives(tmp_path: Path) -> None:
-    with driver_lock(tmp_path), other_process(tmp_path) as (_, said):
-        assert f"study {tmp_path} is already driven by process {os.getpid()} on " in said
-
-
-def test_a_killed_driver_holds_nothing(tmp_path: Path) -> None:
-    with other_process(tmp_path) as (holder, said):
-        assert said == "driving"
-        holder.send_signal(signal.SIGKILL)
-        holder.wait(timeout=10)
-        with driver_lock(tmp_path):
-            assert (tmp_path / "driver.lock").read_text().startswith(f'{{"process": {os.getpid()}')
-
-
-def test_the_lock_is_free_after_its_driver_left(tmp_path: Path) -> None:
-    with driver_lock(tmp_path):
-        assert (tmp_path / "driver.lock").read_text()
-    assert not (tmp_path / "driver.lock").read_text()
-    with driver_lock(tmp_path):
-        assert (tmp_path / "driver.lock").read_text()
-
-
-def test_the_lock_makes_the_folder_of_a_new_study(tmp_path: Path) -> None:
-    with driver_lock(tmp_path / "studies" / "first"):
-        assert (tmp_path / "studies" / "first").is_dir()
 
 
 def test_a_study_can_be_read_while_it_is_driven(journal: Path) -> None:

@@ -14,8 +14,10 @@ from optuna.trial import TrialState
 from cluster.resources import Resources
 from search.objectives import Objective
 from search.sampling.projection import Projection, comparable_epoch
+from search.study.creation import create_study
 from search.study.records import CandidateRecord, EpochResult, Failure, Phase
-from search.study.study import Proposal, Study, create_study
+from search.study.stored import Proposal
+from search.study.study import Study
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 

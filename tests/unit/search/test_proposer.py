@@ -16,8 +16,9 @@ from cluster.resources import Resources
 from search.objectives import Bound
 from search.sampling.proposer import Proposer
 from search.sampling.samplers import derived_seed
+from search.study.creation import create_study
 from search.study.records import EpochResult, Failure, Phase
-from search.study.study import Study, create_study
+from search.study.study import Study
 from spaces import CandidateRefused
 from tests.toy import TOY_OBJECTIVES, ToyProblem
 
@@ -255,3 +256,45 @@ def test_the_seed_of_a_suggestion_is_derived_alike_on_every_machine() -> None:
     assert derived_seed(0, "suggest", 0) == 1816872862
     assert derived_seed(1, "suggest", 0) != derived_seed(0, "suggest", 0)
     assert 0 <= derived_seed(7, "train", "key") < 2**31
+
+
+def test_a_kill_in_a_row_of_refusals_changes_no_suggestion() -> None:
+    """Which of them the sampler makes, and which are random, is known from the storage."""
+
+    def searched(restart: bool) -> Study:
+        study = new_study()
+        options: dict[str, Any] = {
+            "sampler": "tpe",
+            "startup": 2,
+            "bounds": [Bound("parameters", min=400, max=415)],
+        }
+        propose = proposer(study, **options)
+        for _ in range(4):
+            if restart:
+                reject, left = study.reject, iter(range(25))
+
+                def dies(proposal: Any, reject: Any = reject, left: Any = left) -> Any:
+                    found = reject(proposal)
+                    if next(left, None) is None:
+                        raise KeyboardInterrupt
+                    return found
+
+                study.reject = dies  # type: ignore[method-assign]
+                try:
+                    admitted = propose()
+                except KeyboardInterrupt:
+                    study = Study(study.storage, NAME, TOY_OBJECTIVES)
+                    propose = proposer(study, **options)
+                    admitted = propose()
+                else:
+                    study.reject = reject  # type: ignore[method-assign]
+            else:
+                admitted = propose()
+            assert admitted is not None
+            train(study, admitted.number)
+        return study
+
+    undisturbed, killed = searched(restart=False), searched(restart=True)
+    assert len(undisturbed.rejections) > 30
+    assert killed.rejections == undisturbed.rejections
+    assert killed.records == undisturbed.records

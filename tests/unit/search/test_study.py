@@ -19,8 +19,10 @@ from optuna.visualization._pareto_front import _get_pareto_front_info
 from cluster.resources import Resources
 from search.errors import StudyError
 from search.objectives import Objective
+from search.study.creation import create_study
 from search.study.records import CandidateRecord, EpochResult, Failure, Phase
-from search.study.study import Proposal, Study, create_study
+from search.study.stored import Proposal
+from search.study.study import Study
 
 F1 = Objective("mean_f1", "max")
 SIZE = Objective("log10_parameters", "min", exact=True)
@@ -155,13 +157,11 @@ def test_an_epoch_that_skips_others_is_refused(study: Study) -> None:
     assert caught.value.hint == "let Problem.learn yield every epoch once, counted from 1"
 
 
-def test_what_came_before_a_refused_epoch_is_kept_in_memory_as_in_the_storage(
-    study: Study, journal: Path
-) -> None:
+def test_results_with_a_gap_are_refused_together(study: Study, journal: Path) -> None:
     number = train(study, 0.1)
     with pytest.raises(StudyError):
         study.add_epochs(number, [epoch(2), epoch(4)])
-    assert study.records[number].epochs == 2
+    assert study.records[number].epochs == 1
     assert study.records == reopened(journal).records
 
 
@@ -286,7 +286,8 @@ def test_reopening_finds_equal_records(study: Study, journal: Path) -> None:
     paused = train(study, 0.4, parameters=40)
     study.pause(paused)
     lost = train(study, 0.4, 0.5, parameters=50)
-    study.note_loss(lost)
+    study.note_setback(lost, Failure(cause="lost worker", message="gone", attempt=1))
+    study.note_setback(lost, Failure(cause="out of memory", message="full", attempt=2))
     train(study, 0.4, parameters=60)
     study.add(proposal(70))
     study.reject(proposal(80, constraints={"parameters": 0.25}))
@@ -295,7 +296,8 @@ def test_reopening_finds_equal_records(study: Study, journal: Path) -> None:
     assert again.records == study.records
     assert again.rejections == study.rejections
     assert {record.phase for record in again.records.values()} == set(Phase)
-    assert again.records[lost].losses == 1
+    assert [s.cause for s in again.records[lost].setbacks] == ["lost worker", "out of memory"]
+    assert (again.records[lost].batch_parts, again.records[paused].batch_parts) == (2, 1)
 
 
 def test_more_than_nine_epochs_come_back_in_order(study: Study, journal: Path) -> None:

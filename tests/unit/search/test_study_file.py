@@ -298,6 +298,12 @@ def test_a_gpu_is_shared_or_whole() -> None:
     )
 
 
+def test_several_workers_do_not_share_a_gpu() -> None:
+    message, hint = refused(trials={"gpus": 0.5, "workers": 2})
+    assert message.startswith("trials: gpus is 0.5 and workers 2: Ray may put several workers on")
+    assert hint == "give each worker a whole GPU, or each trial one worker"
+
+
 def test_wide_trials_have_more_workers() -> None:
     message, _ = refused(trials={"workers": 2, "wide": {"above_parameters": 1, "workers": 2}})
     assert message == "trials: wide.workers is 2, no more than workers, 2"
@@ -327,12 +333,57 @@ def test_a_problem_is_an_import_path() -> None:
     )
 
 
+# The budget
+
+
+@pytest.mark.parametrize(
+    "limit",
+    [
+        {"total_epochs": 500},
+        {"worker_hours": 2},
+        {"hours": 0.5},
+        {"min_gain_per_hour": 0.01},
+    ],
+)
+def test_any_limit_takes_the_place_of_the_number_of_candidates(
+    limit: dict[str, Any], tmp_path: Path
+) -> None:
+    ((key, value),) = limit.items()
+    text = f'name = "a"\ndataset = "b"\n[budget]\n{key} = {value}\n'
+    budget = StudyFile.from_toml(written(tmp_path, text)).budget
+    assert (budget.candidates, getattr(budget, key)) == (None, value)
+    assert StudyFile.from_toml(written(tmp_path, text + "candidates = 7")).budget.candidates == 7
+
+
+def test_a_study_without_a_number_of_candidates_reads_back_what_it_wrote(tmp_path: Path) -> None:
+    study = StudyFile.from_toml(
+        written(tmp_path, 'name = "a"\ndataset = "b"\n[budget]\nhours = 2\n')
+    )
+    assert StudyFile.from_dict(json.loads(json.dumps(study.to_dict()))) == study
+
+
+@pytest.mark.parametrize("key", ["gpu_hours", "worker_hours", "hours", "min_gain_per_hour"])
+def test_a_limit_is_more_than_nothing(key: str) -> None:
+    message, hint = refused(budget={key: 0.0})
+    assert message == f"budget.{key}: expected more than 0, got 0.0"
+    assert hint.startswith(f"write {key} = ")
+
+
+def test_gpu_hours_are_refused_where_trials_take_no_gpu() -> None:
+    assert refused(budget={"gpu_hours": 2.0}) == (
+        "budget.gpu_hours would never be spent: trials.gpus is 0",
+        "set budget.worker_hours instead, or give trials GPUs",
+    )
+
+
 # Going on with a study
 
 
 def test_a_study_may_go_on_elsewhere_longer_wider_and_by_another_sampler() -> None:
     assert changed() == []
     assert changed(budget={"candidates": 100}) == []
+    limits = {"total_epochs": 5, "gpu_hours": 1.0, "worker_hours": 1.0, "hours": 1.0}
+    assert changed(budget={**limits, "min_gain_per_hour": 0.1}, trials={"gpus": 1.0}) == []
     assert changed(study="elsewhere", storage={"url": "postgresql://host/studies"}) == []
     assert changed(trials={"cpus": 2, "wide": {"above_parameters": 1, "workers": 2}}) == []
     assert changed(sampler={"name": "nsga2"}) == []
