@@ -1,4 +1,4 @@
-"""The project's own search: a real journal on disk, TPE, a checkpoint at each trial's end."""
+"""The project's own search: a real journal on disk, a checkpoint at each trial's end."""
 
 from __future__ import annotations
 
@@ -38,7 +38,9 @@ class _Listener:
         raise RuntimeError(f"trial {record.number} failed: {failure.message}")
 
 
-def search(folder: Path, *, trials: int, workers: int, cpus: int) -> Stopwatch:
+def search(
+    folder: Path, *, trials: int, workers: int, cpus: int, sampler: str = "tpe"
+) -> Stopwatch:
     """Search with trials of `workers` workers, as many at once as `cpus` hold."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     spec = ProblemSpec(path="trivial_problem:TrivialProblem", arguments={"workers": workers})
@@ -48,7 +50,7 @@ def search(folder: Path, *, trials: int, workers: int, cpus: int) -> Stopwatch:
         conductor = Conductor(
             spec.build(),
             create_study(storage, "benchmark", OBJECTIVES),
-            Plan(goal=Goal(candidates=trials, max_epochs=EPOCHS)),
+            Plan(goal=Goal(candidates=trials, max_epochs=EPOCHS), sampler=sampler),
             checkpoints=folder / "trials",
             listener=_Listener(stopwatch),
         )

@@ -33,6 +33,11 @@ class Stopwatch:
         return len(self._ends)
 
     @property
+    def total_s(self) -> float:
+        """From the start of the search to the end of its last trial."""
+        return self._ends[-1][0]
+
+    @property
     def cold_start_s(self) -> float:
         """From the start of the search on a fresh Ray to the first result, less its learning."""
         return self._first_result_s

@@ -1,6 +1,6 @@
 """What a trial costs beyond its learning: ours beside Ray Tune as users write it.
 
-    python benchmarks/trial_overhead.py [--trials N] [--wide-trials N] [--quick] [--json]
+    python benchmarks/trial_overhead.py [--trials N] [--wide-trials N] [--many N] [--quick] [--json]
 
 Every trial learns nothing for three epochs (trivial_problem). Every search has at most four CPUs,
 a fresh local Ray and a process of its own. The figures are seconds as the driver sees them; their
@@ -14,6 +14,8 @@ first result                   cold_start_s: from the start of the search; the p
 first wide trial               first_trial_s: the first of several trials of two workers, one at a
                                time; the peer is a TorchTrainer nested in a function trainable
 later wide trial               later_trial_s: the median of those after it
+N trials in all                total_s: with random parameters on both sides; the peer is Tune alone
+                               with actors reused
 
 Each one-worker search is repeated, the ways by turns, and the median shown.
 """
@@ -43,7 +45,8 @@ def main() -> None:
     repeats = 1 if options.quick else 2
     trials = options.trials or (40 if options.quick else 100)
     wide_trials = options.wide_trials or (2 if options.quick else 3)
-    rows = [*narrow_rows(trials, repeats), *wide_rows(wide_trials)]
+    many = options.many or (200 if options.quick else 2_000)
+    rows = [*narrow_rows(trials, repeats), *wide_rows(wide_trials), many_row(many)]
     show(rows, as_json=options.json)
 
 
@@ -84,6 +87,13 @@ def wide_rows(trials: int) -> list[Row]:
     ]
 
 
+def many_row(trials: int) -> Row:
+    """Compare searches of many one-worker trials as wholes."""
+    ours = _alone(_ours_by_chance, trials=trials, workers=1, cpus=CPUS)
+    reused = _alone(_reused_actors, trials=trials, cpus=CPUS)
+    return _row(f"{trials:,} trials in all", ours.total_s, reused.total_s)
+
+
 def _row(name: str, ours_s: float, peer_s: float) -> Row:
     return Row(name=name, device=cpu_name(CPUS), ours=ours_s, peer=peer_s, unit="s")
 
@@ -111,6 +121,12 @@ def _ours(folder: Path, **options: int) -> Stopwatch:
     return search(folder, **options)
 
 
+def _ours_by_chance(folder: Path, **options: int) -> Stopwatch:
+    from our_searches import search
+
+    return search(folder, sampler="random", **options)
+
+
 def _functions(folder: Path, **options: int) -> Stopwatch:
     from peer_searches import search_with_functions
 
@@ -133,6 +149,7 @@ def _options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--trials", type=int, help="one-worker trials a search of ours")
     parser.add_argument("--wide-trials", type=int, help="two-worker trials a search, at least 2")
+    parser.add_argument("--many", type=int, help="trials of the searches that are timed as wholes")
     parser.add_argument("--quick", action="store_true", help="fewer trials, no repeats")
     parser.add_argument("--json", action="store_true", help="print JSON rows")
     return parser.parse_args(arguments)
