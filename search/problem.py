@@ -173,13 +173,21 @@ def measure(problem: Problem, candidate: Any) -> dict[str, float]:
     """Return the candidate's measured costs; empty where the problem has none.
 
     Raises:
-        StudyError: one of `measured_costs` is missing, or is no positive number.
+        StudyError: one of `measured_costs` is missing or no positive number, or measuring failed.
         CandidateRefused: it cannot be measured.
     """
     names = measured_costs(problem)
     if not names:
         return {}
-    found: Mapping[str, float] = problem.measure(candidate)  # type: ignore[attr-defined]
+    try:
+        found: Mapping[str, float] = problem.measure(candidate)  # type: ignore[attr-defined]
+    except Exception as error:  # whatever a user's code raises
+        if hasattr(error, "hint"):  # ours: a candidate that is refused, or what is wrong
+            raise
+        raise StudyError(
+            f"the problem's measure() failed: {type(error).__name__}: {error}",
+            hint="mend it and go on with the same command; --debug shows where it failed",
+        ) from error
     measured = {name: float(value) for name, value in found.items()}
     for name in names:
         if not 0.0 < measured.get(name, math.nan) < math.inf:

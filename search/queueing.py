@@ -12,6 +12,7 @@ import optuna
 from cluster.paths import resolve_path
 from search.errors import StudyError
 from search.problem import Problem
+from search.problem_check import require_sound
 from search.running import problem_spec
 from search.sampling.pinned import shared_params
 from search.study.folder import StudyFolder
@@ -43,6 +44,7 @@ def enqueue_candidates(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     spec, dataset_hash = problem_spec(study_file)
     problem = spec.build()
+    require_sound(problem, study_file.to_objectives(), study_file.to_bounds())
     require_candidates(problem, study_file.to_bounds(), given, study_file.seed)
     named = {f"candidate {i}": dict(params) for i, params in enumerate(given)}
     if source is not None:

@@ -28,6 +28,7 @@ from search.engine.halving import ParetoHalving
 from search.engine.optimism import Optimism
 from search.errors import StudyError
 from search.problem import Problem, ProblemSpec
+from search.problem_check import require_sound
 from search.reports.progress import ProgressLines
 from search.study.folder import StudyFolder
 from search.study.study import Study
@@ -119,9 +120,17 @@ def run_study(
             return SearchOutcome(study=study, interrupted=True, reason=None)
         if not done.resumable:
             conductor.conclude()
-        tried = f"{study_file.budget.candidates} candidates were tried"
-        limit = (done.limit or tried) if done.reason is None else None
+        limit = limit_reached(done, study)
         return SearchOutcome(study=study, interrupted=False, reason=done.reason, limit=limit)
+
+
+def limit_reached(done: Done, study: Study) -> str | None:
+    """Return which limit ended a search; None when it ended before one was reached."""
+    if done.reason is not None:
+        return None
+    # As many as there are, which is more than the budget says when it was lowered since.
+    tried = sum(record.imported is None for record in study.records.values())
+    return done.limit or f"{tried} candidates were tried"
 
 
 def begin(
@@ -138,6 +147,7 @@ def begin(
     if isinstance(problem, ECGProblem) and problem.latency is not None:
         problem.latency.require_usable()
     earlier = read_earlier(study_file, problem, dataset_hash, begun)
+    require_sound(problem, study_file.to_objectives(), study_file.to_bounds())
     first = enqueued(study_file, begun)
     require_candidates(problem, study_file.to_bounds(), first, study_file.seed)
     return earlier, first

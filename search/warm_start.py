@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.paths import resolve_path
+from ecgmodels.configs import nearest_hint
 from search.ecg_problem import ECGProblem, data_shape
 from search.errors import StudyError
 from search.objectives import Bound, is_exact
@@ -112,6 +113,7 @@ def read_earlier(
             )
             found.append(Earlier(place=place, prior=prior, imported=None))
             continue
+        _require_arguments(study_file, earlier_file, table)
         differences = import_differences(study_file, earlier_file, table)
         if folder.dataset_hash() != dataset_hash:
             differences.append("the dataset is another one")
@@ -169,6 +171,17 @@ def import_differences(now: StudyFile, then: StudyFile, table: WarmStartTable) -
         for key in mine
         if mine[key] != theirs[key]
     ]
+
+
+def _require_arguments(now: StudyFile, then: StudyFile, table: WarmStartTable) -> None:
+    given = [name for file in (now, then) if file.problem for name in file.problem.arguments]
+    for name in table.ranges:
+        if name not in given:
+            raise StudyError(
+                f"warm_start: ranges names '{name}', which is under [problem.arguments] neither "
+                f"here nor in {table.study}",
+                hint=nearest_hint(name, given) if given else "leave out ranges",
+            )
 
 
 def _meaning(file: StudyFile, table: WarmStartTable) -> dict[str, Any]:

@@ -25,10 +25,13 @@ def add_commands(commands: Subparsers) -> None:
 
 
 def _replay(options: argparse.Namespace) -> int:
+    import optuna
+
     from search.execution.replay import replay
     from search.running import problem_spec
     from search.study.folder import StudyFolder
 
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     folder = StudyFolder(resolve_path(options.study, what="the study folder"))
     study = folder.open()
     spec, _ = problem_spec(folder.study_file())

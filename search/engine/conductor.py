@@ -27,7 +27,7 @@ from search.objectives import Bound, objective_vector
 from search.problem import Problem, candidate_resources, rebuild_candidate
 from search.sampling.prior import noted_priors
 from search.sampling.proposer import Proposer
-from search.sampling.samplers import derived_seed
+from search.sampling.samplers import DEFAULT_SAMPLER, derived_seed
 from search.study.checkpoints import CheckpointFolder
 from search.study.records import CandidateRecord, Ending, EpochResult, Failure, Phase
 from search.study.study import Study
@@ -49,7 +49,7 @@ class Plan:
     """How a study is searched."""
 
     goal: Goal
-    sampler: str = "tpe"
+    sampler: str = DEFAULT_SAMPLER
     startup: int = 10
     seed: int = 0
     bounds: tuple[Bound, ...] = ()
@@ -277,5 +277,7 @@ class Conductor:
                 continue
             if over:
                 self.study.complete(number)
+            elif record.abandoned:
+                self.study.stop(number)
             elif record.attempt:
                 self.study.pause(number)  # its worker is gone

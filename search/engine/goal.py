@@ -15,7 +15,7 @@ class Goal:
     Whatever limit is reached first ends the search (`search.engine.limits`).
 
     Raises:
-        StudyError: nothing would end it, or a limit is not above 0.
+        StudyError: nothing would end it, or a limit in hours or on growth is not above 0.
     """
 
     max_epochs: int

@@ -75,20 +75,14 @@ class ParetoHalving:
         return best[: max(0, quota - len(left))]
 
     def spared(
-        self, paused: Mapping[int, Mapping[int, Point]], last_points: Mapping[int, Point]
+        self, paused: Mapping[int, Mapping[int, Point]], on_front: Collection[int]
     ) -> list[int]:
         """Return the paused candidates that train on although their rungs' quotas are used up.
 
         Args:
             paused: number of a paused candidate -> all results at its rung.
-            last_points: every candidate's last result, whatever its length.
+            on_front: who is on the front by the last results, whatever their length.
         """
-        return self.spared_of(paused, _undominated(last_points))
-
-    def spared_of(
-        self, paused: Mapping[int, Mapping[int, Point]], on_front: Collection[int]
-    ) -> list[int]:
-        """Return the same, given who is on the front by the last results."""
         return [
             number
             for number, rung_points in paused.items()

@@ -139,7 +139,7 @@ class Roster:
             number: self.rungs[self._entries[number].epochs].points
             for number in sorted(self.at_rungs.intersection([*on_front, *small]))
         }
-        return self._halving.spared_of(paused, on_front)
+        return self._halving.spared(paused, on_front)
 
     def is_hopeless(self, number: int) -> bool:
         """Return whether the best that can be hoped for of a candidate is beaten already."""

@@ -45,7 +45,8 @@ class SimulatedTrial:
     costs: Mapping[str, float]
     curve: tuple[EpochResult, ...]
     state: str
-    """The phase it ended in: done, stopped or failed; a budget may leave it paused."""
+    """The phase it ended in: done, stopped or failed; a search that was halted by bugs may leave it
+    paused or queued."""
     started_s: float
     finished_s: float
     """End of its last epoch (or of its failure)."""

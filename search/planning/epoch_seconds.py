@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import nnls
+import numpy.typing as npt
+from scipy.optimize import least_squares, nnls
 
 from cluster.resources import Resources
 from search.study.records import CandidateRecord
@@ -57,7 +58,7 @@ class SecondsModel:
 
 
 def fit_seconds(timings: Sequence[Timing]) -> SecondsModel:
-    """Fit what an epoch takes, relative errors counting alike for small and large candidates.
+    """Fit what an epoch takes; being off by half counts alike for small and large candidates.
 
     Where there are `macs` it is a straight line of them with neither part below 0. Of other costs
     nobody knows what they stand for: it is a power of the one that explains the timings best.
@@ -69,12 +70,7 @@ def fit_seconds(timings: Sequence[Timing]) -> SecondsModel:
     if all(_LINEAR_COST in timing.costs for timing in timings):
         macs = np.array([timing.costs[_LINEAR_COST] for timing in timings])
         if len(set(macs)) > 1:
-            # In units of the largest, so that both columns are of one magnitude.
-            unit = macs.max()
-            (fixed_s, slope), _ = nnls(
-                np.column_stack([1.0 / seconds, macs / unit / seconds]), np.ones(len(macs))
-            )
-            return SecondsModel(fixed_s=fixed_s, factor=slope / unit, cost=_LINEAR_COST)
+            return _line(macs, seconds)
     else:
         fitted = [_power_law(name, timings) for name in timings[0].costs]
         found = [each for each in fitted if each is not None]
@@ -86,6 +82,24 @@ def fit_seconds(timings: Sequence[Timing]) -> SecondsModel:
 def largest_error(model: SecondsModel, timings: Iterable[Timing]) -> float:
     """Return how far the model is off at most, as a share of what was timed."""
     return max(abs(model.seconds(t.costs) / t.seconds - 1.0) for t in timings)
+
+
+def _line(macs: npt.NDArray[np.float64], seconds: npt.NDArray[np.float64]) -> SecondsModel:
+    """Return the line of the least squared errors of the seconds' logarithms.
+
+    Twice and half of what was timed are equally wrong there; shares of it would favour half.
+    """
+    unit = macs.max()  # so that both parts are of one magnitude
+    shares = macs / unit
+    start, _ = nnls(np.column_stack([1.0 / seconds, shares / seconds]), np.ones(len(macs)))
+    fixed_s, slope = least_squares(
+        lambda parts: np.log(parts[0] + parts[1] * shares) - np.log(seconds),
+        np.maximum(start, 1e-6 * seconds.max()),
+        bounds=(0.0, np.inf),
+        x_scale=seconds.max(),
+        xtol=1e-12,
+    ).x
+    return SecondsModel(fixed_s=float(fixed_s), factor=float(slope / unit), cost=_LINEAR_COST)
 
 
 def _power_law(cost: str, timings: Sequence[Timing]) -> SecondsModel | None:

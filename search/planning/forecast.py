@@ -29,7 +29,7 @@ from search.problem import Context, Problem, measured_costs
 from search.sampling.samplers import derived_seed
 
 SEEDS = 5
-MOST_CANDIDATES = 2000
+MOST_CANDIDATES = 500
 """A search that would try more is foreseen up to here."""
 _NOISE = 0.01
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -135,6 +134,6 @@ def spread(outline: Outline, shape: Resources, count: int) -> list[Draft]:
     return [mine[rank] for rank in dict.fromkeys(round(float(rank)) for rank in ranks) if mine]
 
 
-def size(costs: Mapping[str, float]) -> Any:
+def size(costs: Mapping[str, float]) -> float:
     """Return what candidates are ordered by: their MACs, else the first of their costs."""
     return costs["macs"] if "macs" in costs else next(iter(costs.values()), 0.0)

@@ -31,7 +31,6 @@ from search.problem import (
 )
 from search.sampling.drawing import Draft
 from search.study.creation import create_study
-from search.study.records import CandidateRecord
 from search.study.study import Study
 
 _LEAST, _MOST = 3, 8
@@ -143,11 +142,10 @@ class Unmeasured:
 
 
 def _nothing(study: Study, seconds: float) -> StudyError:
-    failures: list[CandidateRecord] = [r for r in study.records.values() if r.failure]
-    for record in failures:
-        assert record.failure is not None
+    failures = [record.failure for record in study.records.values() if record.failure]
+    if failures:
         return StudyError(
-            f"no candidate of the probe learned: {record.failure.cause}: {record.failure.message}",
+            f"no candidate of the probe learned: {failures[0].cause}: {failures[0].message}",
             hint="mend that first; `ecgsearch run` would fail alike",
         )
     return StudyError(

@@ -15,7 +15,7 @@ from cluster.ledger import require_fit
 from cluster.paths import resolve_path
 from cluster.preflight import check_nodes, require_healthy
 from cluster.resources import Capacity, Resources
-from search.planning.epoch_seconds import Pace, SecondsModel, Timing, largest_error, timings_of
+from search.planning.epoch_seconds import Pace, Timing, largest_error, timings_of
 from search.planning.forecast import Forecast, forecast
 from search.planning.outline import Outline, Slots
 from search.planning.probe import Probe, chosen
@@ -57,7 +57,6 @@ class StudyPlan:
 
     def to_dict(self) -> dict[str, Any]:
         """Return every number, JSON-ready."""
-        seeds = range(len(self.forecast.as_planned))
         return {
             "name": self.study_file.name,
             "space": {
@@ -80,21 +79,17 @@ class StudyPlan:
             "timings": [dataclasses.asdict(timing) for timing in self.timings],
             "seconds_per_epoch": {
                 "models": [
-                    {**dataclasses.asdict(shape), "model": _model(self.pace.models[shape])}
-                    for shape in self.pace.models
+                    {**dataclasses.asdict(shape), "model": dataclasses.asdict(model)}
+                    for shape, model in self.pace.models.items()
                 ],
                 "quartiles": self.epoch_seconds(),
             },
             "cost": {
-                "as_planned": [dataclasses.asdict(self.forecast.as_planned[n]) for n in seeds],
-                "in_full": [dataclasses.asdict(self.forecast.in_full[n]) for n in seeds],
+                "as_planned": [dataclasses.asdict(each) for each in self.forecast.as_planned],
+                "in_full": [dataclasses.asdict(each) for each in self.forecast.in_full],
                 "capped": self.forecast.capped,
             },
         }
-
-
-def _model(model: SecondsModel) -> dict[str, Any]:
-    return dataclasses.asdict(model)
 
 
 def plan_study(

@@ -16,7 +16,7 @@ def front_table(study: Study) -> str:
     """Return the front, smallest first, with what the whole study did in a last line."""
     records = front_records(study)
     if not records:
-        return "no candidate has finished an epoch yet"
+        return f"the front is empty: no candidate has a result\n\n{_summary(study)}"
     learned = [o.metric for o in study.objectives if not o.exact]
     rows = [_row(record, learned) for record in records]
     header = ["trial", *records[0].costs, *learned, "epochs", "seconds", "configuration"]
@@ -40,10 +40,11 @@ def _summary(study: Study) -> str:
     taken_over = f"; {imported} candidates imported" if imported else ""
     phases = Counter(record.phase for record in own)
     parts = [f"{phases[phase]} {phase.value}" for phase in Phase if phases[phase]]
+    by_phase = f" ({', '.join(parts)})" if parts else ""
     epochs = sum(record.epochs for record in own)
     seconds = sum(record.seconds for record in own)
     return (
-        f"{len(own)} candidates tried ({', '.join(parts)}), "
+        f"{len(own)} candidates tried{by_phase}, "
         f"{len(study.rejections)} proposals turned down untrained; "
         f"{epochs} epochs, {seconds:.0f} s of training"
         f"{taken_over}"

@@ -26,10 +26,7 @@ from search.sampling.drawing import Draft, DrawnTrial, draft
 from search.sampling.observed import Dossier, Dossiers, sizes_of
 from search.sampling.outlook import Forecast, Outlook, Scales
 from search.sampling.pool import Pool
-from search.study.study import Study
-
-SCALES_NOTE = "scales"
-AGENDA_NOTE = "agenda"
+from search.study.study import AGENDA_NOTE, SCALES_NOTE, Study
 
 _BY_CHANCE = 160
 _CHANGED = 160

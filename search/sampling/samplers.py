@@ -35,7 +35,10 @@ OPTUNAS: dict[str, SamplerFactory] = {
     "tpe": lambda seed, startup: TPESampler(seed=seed, n_startup_trials=startup),
     "nsga2": lambda seed, startup: NSGAIISampler(seed=seed, population_size=max(2, startup)),
     "nsga3": lambda seed, startup: _nsga3(seed, startup),
-    "gp": lambda seed, startup: GPSampler(seed=seed, n_startup_trials=startup),
+    # It would say with each suggestion that parameters which come and go are drawn by chance.
+    "gp": lambda seed, startup: GPSampler(
+        seed=seed, n_startup_trials=startup, warn_independent_sampling=False
+    ),
     BY_CHANCE: lambda seed, startup: RandomSampler(seed=seed),
 }
 

@@ -110,6 +110,8 @@ class CandidateRecord:
     hopeless_after: int | None = None
     """The epoch after which hope was given up of it (`search.engine.optimism`); None: it was not.
     It was stopped then, or let through to see whether that was right."""
+    abandoned: bool = False
+    """Whether it was stopped because hope was given up of it, by the verdict on its last result."""
     trains_on: bool = False
     """Whether it was let go on after its last result, or was promoted since."""
     setbacks: tuple[Failure, ...] = ()
@@ -144,11 +146,6 @@ class CandidateRecord:
     def ended(self) -> bool:
         """Whether learning ended of its own accord; further epochs would change nothing."""
         return bool(self.curve) and self.curve[-1].final
-
-    @property
-    def abandoned(self) -> bool:
-        """Whether it was stopped because hope was given up of it."""
-        return self.phase is Phase.STOPPED and self.hopeless_after == self.epochs
 
     @property
     def metrics(self) -> Mapping[str, float]:

@@ -142,6 +142,7 @@ def record_of(trial: FrozenTrial) -> CandidateRecord:
         hopeless_after=next(
             (number for number in epochs if attrs[f"{EPOCH_PREFIX}{number}"].get("hopeless")), None
         ),
+        abandoned=last.get("verdict") == Verdict.ABANDON.value,
     )
 
 

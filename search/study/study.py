@@ -17,23 +17,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from optuna.storages import BaseStorage
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
 from cluster.resources import Resources
 from search.engine.decisions import Verdict
 from search.engine.spending import Spending
 from search.errors import StudyError
 from search.objectives import Objective, objective_vector
-from search.study.notes import StudyNotes
-from search.study.paid import (
-    PLACE,
-    heard,
-    hearing_of,
-    last_spending,
-    lease_begun,
-    lease_ended,
-    lease_times,
-)
+from search.study.paid import PLACE, heard, hearing_of, lease_begun, lease_ended
 from search.study.records import CandidateRecord, Ending, EpochResult, Failure, Phase, Rejection
 from search.study.stored import (
     EPOCH_PREFIX,
@@ -41,19 +32,20 @@ from search.study.stored import (
     continuing_trial,
     epoch_attribute,
     imported_trial,
-    last_place,
-    number_of,
     queued_trial,
     record_of,
     rejected_trial,
     rejection_of,
 )
+from search.study.trials import StudyTrials
 
-SAMPLER_NOTES = ("scales", "agenda")
+SCALES_NOTE = "scales"
+AGENDA_NOTE = "agenda"
+SAMPLER_NOTES = (SCALES_NOTE, AGENDA_NOTE)
 """Names of what the front sampler notes as it goes (`search.sampling.front_sampler`)."""
 
 
-class Study(StudyNotes):
+class Study(StudyTrials):
     """Reads and writes one study; every method that changes something is one or two writes.
 
     The records are kept in memory beside the storage: one process drives a study (`driver_lock`).
@@ -65,41 +57,6 @@ class Study(StudyNotes):
         """Open the study `name`, which `create_study` made."""
         super().__init__(storage, name)
         self.objectives = tuple(objectives)
-        self._records: dict[int, CandidateRecord] = {}
-        self._rejections: dict[int, Rejection] = {}
-        self._trial_ids: dict[int, int] = {}
-        self._leases: dict[int, list[dict[str, Any]]] = {}
-        self._noted: dict[int, int] = {}
-        self._trials: dict[int, FrozenTrial] = {}
-        self._told: set[int] = set()
-        self._places = max((session[PLACE] for session in self.sessions), default=0)
-        self.strangers: list[int] = []
-        """Numbers of unfinished trials that no driver of ours wrote."""
-        for trial in self.trials:
-            self._read(trial)
-
-    # Reading ----------------------------------------------------------------------------------
-
-    @property
-    def records(self) -> Mapping[int, CandidateRecord]:
-        """Every candidate by number; turned-down proposals are not among them."""
-        return self._records
-
-    @property
-    def rejections(self) -> Mapping[int, Rejection]:
-        """Every turned-down proposal by number."""
-        return self._rejections
-
-    @property
-    def trials(self) -> list[FrozenTrial]:
-        """What Optuna sees, by number."""
-        return self.storage.get_all_trials(self._study_id, deepcopy=False)
-
-    def template(self, number: int) -> FrozenTrial:
-        """Return the trial as it was proposed: parameters, distributions, sampler's attributes."""
-        return self._trials[number]
-
-    # Writing ----------------------------------------------------------------------------------
 
     def begin_session(self, plan: Mapping[str, Any], reopenable: Iterable[int] = ()) -> None:
         """Note what a run of the search begins from.
@@ -109,8 +66,7 @@ class Study(StudyNotes):
             reopenable: who was stopped and can go on.
         """
         sessions = self.sessions
-        known = {number for session in sessions for number in session["stopped"]}
-        last = sessions[-1][PLACE] if sessions else 0
+        listed = {number: session[PLACE] for session in sessions for number in session["stopped"]}
         session = {
             PLACE: self._next_place(),
             "plan": dict(plan),
@@ -122,7 +78,7 @@ class Study(StudyNotes):
                 number
                 for number, record in self._records.items()
                 if record.phase is Phase.STOPPED
-                and (number not in known or self._last_lease(number) > last)
+                and listed.get(number, -1) < self._trials[number].user_attrs.get("reopened", 0)
             ],
         }
         self.set_note(f"session:{len(sessions) + 1}", session)
@@ -262,6 +218,7 @@ class Study(StudyNotes):
                 hearings=(*record.hearings, hearing_of(told)),
                 trains_on=last and verdict is Verdict.CONTINUE,
                 hopeless_after=epoch.number if given_up else record.hopeless_after,
+                abandoned=last and verdict is Verdict.ABANDON,
             )
 
     def pause(self, number: int) -> None:
@@ -313,66 +270,15 @@ class Study(StudyNotes):
             self._tell(number, TrialState.FAIL)
         self.strangers.clear()
 
-    # Storage ----------------------------------------------------------------------------------
-
     def _last_lease(self, number: int) -> int:
         """Return the place of a candidate's last lease; 0 before the first."""
         leases = self._leases.get(number, ())
         return leases[-1][PLACE] if leases else 0
 
-    def _set_leases(self, number: int, leases: list[dict[str, Any]]) -> None:
-        self._set(number, "leases", leases)
-        self._leases[number] = leases
-        times = lease_times(leases)
-        self._records[number] = dataclasses.replace(self._records[number], leases=times)
-
     def _now(self, spent: Spending | None) -> Spending:
         self.spent = self.spent.or_later(spent or Spending())
         return self.spent
 
-    def _next_place(self) -> int:
-        self._places += 1
-        return self._places
-
-    def _create(self, trial: FrozenTrial) -> int:
-        trial_id = self.storage.create_new_trial(self._study_id, template_trial=trial)
-        trial.number = self.storage.get_trial_number_from_id(trial_id)
-        number = number_of(trial)
-        self._trials[number] = trial
-        self._trial_ids[number] = trial_id
-        return number
-
     def _values(self, record: CandidateRecord) -> list[float]:
         vector = objective_vector(self.objectives, record.metrics, record.costs)
         return [o.natural(value) for o, value in zip(self.objectives, vector, strict=True)]
-
-    def _set(self, number: int, key: str, value: Any) -> None:
-        self.storage.set_trial_user_attr(self._trial_ids[number], key, value)
-
-    def _set_phase(self, number: int, phase: Phase) -> None:
-        if self._records[number].phase is not phase:
-            self._set(number, "phase", phase.value)
-            self._records[number] = dataclasses.replace(self._records[number], phase=phase)
-
-    def _tell(self, number: int, state: TrialState, values: Sequence[float] | None = None) -> None:
-        self.storage.set_trial_state_values(self._trial_ids[number], state=state, values=values)
-        self._told.add(number)
-
-    def _read(self, trial: FrozenTrial) -> None:
-        number = number_of(trial)  # a trial that continues another comes after it
-        self._trials[number] = trial
-        self._trial_ids[number] = trial._trial_id
-        self._told.discard(number)
-        if trial.state.is_finished():
-            self._told.add(number)
-        self._leases[number] = trial.user_attrs.get("leases", [])
-        self._noted[number] = trial.user_attrs.get("promoted", 0)
-        self._places = max(self._places, last_place(trial))
-        phase = trial.user_attrs.get("phase")
-        if phase == "rejected":
-            self._rejections[number] = rejection_of(trial)
-        elif phase is not None:
-            record = self._records[number] = record_of(trial)
-            self.spent = self.spent.or_later(last_spending(self._leases[number], record.hearings))
-        elif not trial.state.is_finished():
-            self.strangers.append(number)

@@ -7,7 +7,7 @@ import typing
 from collections.abc import Mapping
 from typing import Any, Union
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, JsonValue, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from ecgmodels.configs import nearest_hint
@@ -24,6 +24,8 @@ _EXPECTED = {
     "model_type": "a table",
     "greater_than": "more than {gt:g}",
     "greater_than_equal": "{ge} or more",
+    "less_than_equal": "at most {le}",
+    "invalid-json-value": "text, a number, true or false",
     "string_too_short": "some text",
     "too_short": "at least one",
     "literal_error": "{expected}",
@@ -61,6 +63,12 @@ def dotted(location: tuple[int | str, ...]) -> str:
 
 def _message_and_hint(details: ErrorDetails, model: type[BaseModel]) -> tuple[str, str]:
     kind, location = details["type"], details["loc"]
+    free = _free_value(location, model, kind)
+    if free is not None:
+        return (
+            f"{dotted(free)}: expected {_expected(details)}, got {_shown(details['input'])}",
+            "write a number, text in quotes, true, false, or a list or table of these",
+        )
     path, value, context = dotted(location), details["input"], details.get("ctx", {})
     if kind == "refused":
         message = context["message"]
@@ -80,6 +88,21 @@ def _message_and_hint(details: ErrorDetails, model: type[BaseModel]) -> tuple[st
         if kind in ("model_type", "dict_type")
         else f"write {_example(location, model)}"
     )
+
+
+def _free_value(
+    location: tuple[int | str, ...], model: type[BaseModel], kind: str
+) -> tuple[int | str, ...] | None:
+    """Return the path of a value that may be of any JSON type; None for all other keys.
+
+    Pydantic puts the type that it found there before each part of such a path, and at its end.
+    """
+    if kind == "invalid-json-value":  # a date or a time
+        return location
+    for count in range(1, len(location)):
+        if _annotation(location[:count], model) is JsonValue:
+            return (*location[:count], *location[count + 1 :: 2])
+    return None
 
 
 def _expected(details: ErrorDetails) -> str:

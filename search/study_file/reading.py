@@ -79,10 +79,10 @@ class StudyFile(Table):
     name: str = Field(min_length=1, examples=["mitdb"])
     """The study's name in its storage and in Optuna's dashboard."""
 
-    dataset: str = ""
+    dataset: str = Field(default="", examples=["data/mitdb"])
     """Folder that `ecgsearch data prepare` wrote; required unless there is a `[problem]`."""
 
-    study: str = Field(default="", min_length=1)
+    study: str = Field(default="", min_length=1, examples=["studies/mitdb"])
     """Folder for the journal, checkpoints and reports; studies/NAME when left out."""
 
     seed: int = Field(default=0, ge=0, le=2**32 - 1)
@@ -205,6 +205,11 @@ class StudyFile(Table):
                     f"{key} has no effect: problem '{problem.path}' brings its own",
                     f"leave out {key}, or pass it on under [problem.arguments]",
                 )
+        if has_changed(self, "trials"):
+            raise refusal(
+                f"trials has no effect: problem '{problem.path}' says what a trial takes",
+                "leave out trials, or give the problem a method resources(candidate)",
+            )
 
     def _check_objectives(self) -> None:
         metrics = [table.metric.removeprefix(LOG10_PREFIX) for table in self.objectives]

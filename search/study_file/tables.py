@@ -95,7 +95,7 @@ class BudgetTable(Table):
 class SamplerTable(Table):
     """`[sampler]`: who proposes."""
 
-    name: Literal["front", "tpe", "nsga2", "nsga3", "gp", "random"] = "tpe"
+    name: Literal["front", "tpe", "nsga2", "nsga3", "gp", "random"] = "front"
 
     startup: int = Field(default=10, ge=1)
     """Proposals before the sampler learns from results; population of NSGA-II and NSGA-III."""

@@ -15,17 +15,11 @@ from search.execution.simulator import SimulationResult, simulate
 from search.objectives import Bound, Objective
 from search.problem import Context
 from search.sampling.agenda import Step
-from search.sampling.front_sampler import (
-    AGENDA_NOTE,
-    SCALES_NOTE,
-    Choice,
-    FrontSampler,
-    Promotion,
-)
+from search.sampling.front_sampler import Choice, FrontSampler, Promotion
 from search.sampling.proposer import Proposer
 from search.study.creation import create_study
 from search.study.records import EpochResult, Failure, Phase
-from search.study.study import Study
+from search.study.study import AGENDA_NOTE, SCALES_NOTE, Study
 from tests.toy import TOY_OBJECTIVES, ToyEpoch, ToyProblem
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)

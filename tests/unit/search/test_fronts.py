@@ -153,6 +153,16 @@ def test_the_tables_last_line_counts_failures_and_tries_that_were_repeated(study
     )
 
 
+def test_without_a_front_the_table_says_what_became_of_the_candidates() -> None:
+    study = study_of()
+    assert front_table(study).splitlines()[-1].startswith("0 candidates tried, 0 proposals")
+    study.fail(add(study, 10, 0.3), Failure(cause="bug", message="...", attempt=1))
+    first, *_, last = front_table(study).splitlines()
+    assert first == "the front is empty: no candidate has a result"
+    assert last.startswith("1 candidates tried (1 failed), ")
+    assert last.endswith("; failed: 1 x bug")
+
+
 def test_the_most_accurate_come_first_whatever_their_size(study: Study) -> None:
     assert [record.params["size"] for record in most_accurate(study, 2)] == [900, 50]
     assert [record.params["size"] for record in most_accurate(study, 9)] == [900, 50, 10]

@@ -25,7 +25,7 @@ from search.engine.spending import Spending
 from search.errors import StudyError
 from search.execution.replay import replay
 from search.execution.simulator import SimulationResult, simulate_plan
-from search.running import goal, require_spendable
+from search.running import goal, limit_reached, require_spendable
 from search.study.creation import create_study
 from search.study.records import CandidateRecord, EpochResult, Hearing, Phase
 from search.study.study import Study
@@ -327,3 +327,13 @@ def test_gpu_hours_are_refused_where_a_problem_takes_no_gpu() -> None:
         with pytest.raises(StudyError, match="gpu_hours would never be spent") as caught:
             require_spendable(study_file(gpu_hours=1.0), problem)
         assert "worker_hours" in caught.value.hint
+
+
+def test_the_end_tells_how_many_were_tried_though_the_budget_was_lowered_since() -> None:
+    study = simulate_plan(
+        ToyProblem(), TOY_OBJECTIVES, Plan(goal=Goal(max_epochs=2, candidates=5))
+    ).study
+    assert limit_reached(Done(), study) == "5 candidates were tried"
+    spent = Done(limit="the budget of 2 epochs is spent")
+    assert limit_reached(spent, study) == "the budget of 2 epochs is spent"
+    assert limit_reached(Done(reason="too many failures"), study) is None

@@ -162,6 +162,15 @@ def test_what_cannot_be_measured_is_turned_down_and_never_trained() -> None:
     assert all(rejection.constraints["space"] > 0 for rejection in refused)
 
 
+def test_a_measurement_that_fails_is_told_with_its_cause() -> None:
+    class Off(Timed):
+        def measure(self, candidate: Mapping[str, float]) -> Mapping[str, float]:
+            raise RuntimeError("the meter is off")
+
+    with pytest.raises(StudyError, match=r"measure\(\) failed: RuntimeError: the meter is off"):
+        search(Off(), candidates=6)
+
+
 @EVERY_SAMPLER
 def test_a_resumed_study_proposes_the_same_though_measuring_again_gives_something_else(
     sampler: str,

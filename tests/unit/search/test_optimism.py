@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from optuna.storages import InMemoryStorage
 
+from search.engine.conductor import Conductor, Plan
+from search.engine.goal import Goal
+from search.engine.halving import ParetoHalving
 from search.engine.optimism import Improvements, Optimism
 from search.errors import StudyError
 from search.execution.simulator import SimulationResult, simulate
 from search.problem import Context
 from search.reports.optimism_audit import optimism_audit, optimism_line
+from search.study.creation import create_study
+from search.study.records import Phase
+from search.study.study import Study
 from tests.toy import TOY_OBJECTIVES, ToyEpoch, ToyProblem
+from tests.unit.search.driving import Killed, carry_out
 
 MARKS = (1, 3, 6)
 
@@ -116,6 +125,42 @@ def test_those_that_cannot_catch_up_are_stopped_and_some_are_let_through() -> No
     epochs = [sum(len(trial.curve) for trial in r.trials) for r in (result, with_all)]
     assert epochs[1] - epochs[0] == pytest.approx(audit.saved_epochs, rel=0.35)
     assert f"{len(stopped)} stopped on the way" in optimism_line(result.study)
+
+
+def test_who_was_given_up_stays_so_although_the_driver_was_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the verdict, which comes with the result, and what is written of the stop."""
+    storage = InMemoryStorage()
+    create_study(storage, "toy", TOY_OBJECTIVES)
+    asked = Plan(
+        goal=Goal(candidates=20, max_epochs=9), sampler="random", optimism=Optimism(audit_share=0.0)
+    )
+
+    def killed(number: int) -> None:
+        raise Killed
+
+    study = Study(storage, "toy", TOY_OBJECTIVES)
+    monkeypatch.setattr(study, "stop", killed)
+    conductor = Conductor(Plateaus(), study, asked, checkpoints=tmp_path)
+    with pytest.raises(Killed):
+        carry_out(conductor, Plateaus())
+    study = Study(storage, "toy", TOY_OBJECTIVES)
+    (given_up,) = (record for record in study.records.values() if record.abandoned)
+    carry_out(Conductor(Plateaus(), study, asked, checkpoints=tmp_path), Plateaus())
+    found = study.records[given_up.number]
+    assert (found.phase, found.epochs) == (Phase.STOPPED, given_up.hopeless_after)
+
+
+def test_one_let_through_that_halving_stops_there_and_then_was_not_given_up() -> None:
+    result = searched(
+        halving=ParetoHalving(), optimism=Optimism(min_curves=1, audit_share=1.0), candidates=30
+    )
+    records = result.study.records.values()
+    at_once = [r for r in records if r.hopeless_after == r.epochs and r.phase is Phase.STOPPED]
+    assert at_once
+    assert not any(record.abandoned for record in at_once)
+    assert optimism_audit(result.study).stopped == 0
 
 
 def test_the_front_is_the_same_without_them() -> None:

@@ -26,7 +26,7 @@ from search.errors import StudyError
 from search.execution.replay import Replay, replay
 from search.objectives import Bound
 from search.study.creation import create_study
-from search.study.order import Leased, Promoted, Session, Suggested, Told, events
+from search.study.order import Leased, Promoted, Reopened, Session, Suggested, Told, events
 from search.study.stored import PLACE
 from search.study.study import Study
 from tests.toy import TOY_OBJECTIVES, ToyProblem, searched
@@ -112,6 +112,15 @@ def test_an_exhausted_space_comes_out_the_same() -> None:
     require_same(replay(study, problem))
 
 
+def test_a_space_with_nothing_within_bounds_comes_out_the_same() -> None:
+    """The last that happened is a suggestion that was turned down."""
+    asked = plan(sampler="random", bounds=(Bound("parameters", max=0.5),))
+    study = searched(ToyProblem(), asked)
+    assert not study.records
+    assert study.rejections
+    assert replay(study, ToyProblem()) == Replay(suggestions=400, decisions=0, difference=None)
+
+
 def test_a_search_halted_by_bugs_comes_out_the_same() -> None:
     problem = ToyProblem(fail="bug")
     study = searched(problem, plan(failure_policy=FailurePolicy()), workers=2)
@@ -177,6 +186,26 @@ def test_another_sampler_and_more_candidates_from_now_on_come_out_the_same(tmp_p
         assert carry_out(conductor, ToyProblem()) == Done()
         conductor.conclude()
     assert len(study.records) == 15
+    require_same(replay(study, ToyProblem()))
+
+
+def test_who_was_taken_up_again_and_got_no_slot_comes_out_the_same(tmp_path: Path) -> None:
+    storage = InMemoryStorage()
+    create_study(storage, NAME, TOY_OBJECTIVES)
+    stopping, finishing = (
+        plan(6, sampler="random", halving=ParetoHalving(min_results=1, finish_front=finished))
+        for finished in (False, True)
+    )
+    for asked, slots in ((stopping, 2), (finishing, 0), (finishing, 2)):
+        study = Study(storage, NAME, TOY_OBJECTIVES)
+        conductor = Conductor(ToyProblem(), study, asked, checkpoints=tmp_path)
+        if slots:
+            assert carry_out(conductor, ToyProblem(), slots=slots) == Done()
+        else:
+            conductor.next(lambda resources: False)
+        conductor.conclude()
+    reopened = [event.number for event in events(study) if isinstance(event, Reopened)]
+    assert len(reopened) > len(set(reopened)), "taken up twice, and once in vain"
     require_same(replay(study, ToyProblem()))
 
 

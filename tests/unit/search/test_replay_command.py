@@ -53,6 +53,15 @@ def test_it_says_how_much_came_out_the_same(
     assert " ".join(words[1:3] + words[4:]) == "suggestions and decisions came out the same"
 
 
+def test_it_prints_nothing_of_optunas(
+    folder: StudyFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    optuna.logging.set_verbosity(optuna.logging.INFO)
+    main(["replay", str(folder.path)])
+    assert optuna.logging.get_verbosity() == optuna.logging.WARNING
+    assert capsys.readouterr().err == ""
+
+
 def test_it_leaves_the_study_as_it_is(folder: StudyFolder) -> None:
     before = folder.journal.read_bytes()
     main(["replay", str(folder.path)])

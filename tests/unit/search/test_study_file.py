@@ -1,6 +1,8 @@
 """Study files: what one says, what it leaves to defaults, and two lines on whatever is wrong."""
 
+import datetime
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -290,6 +292,44 @@ def test_settings_without_effect_are_refused() -> None:
     assert refused(problem={"path": "my_module:Curves"})[0] == (
         "dataset has no effect: problem 'my_module:Curves' brings its own"
     )
+    assert refused(dataset=None, problem={"path": "a:B"}, trials={"workers": 2}) == (
+        "trials has no effect: problem 'a:B' says what a trial takes",
+        "leave out trials, or give the problem a method resources(candidate)",
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"enqueue": [{"phi": math.nan}]}, "enqueue[0].phi: expected a finite number, got nan"),
+        (
+            {"space": {"ranges": {"phi": [0.0, math.nan]}}},
+            "space.ranges.phi[1]: expected a finite number, got nan",
+        ),
+        (
+            {"training": {"noise_uv": datetime.date(2020, 1, 2)}},
+            "training.noise_uv: expected text, a number, true or false, got 2020-01-02",
+        ),
+    ],
+)
+def test_a_value_that_no_parameter_can_have_is_named_by_its_place(
+    settings: dict[str, Any], said: str
+) -> None:
+    message, hint = refused(**settings)
+    assert message == said
+    assert hint.startswith("write a number, text in quotes")
+
+
+def test_what_is_not_text_is_told_an_example() -> None:
+    assert refused(dataset=5)[1] == 'write dataset = "data/mitdb"'
+    assert refused(study=5)[1] == 'write study = "studies/mitdb"'
+
+
+def test_what_is_above_a_limit_is_told_the_limit() -> None:
+    assert refused(optimism={"audit_share": 1.5})[0] == (
+        "optimism.audit_share: expected at most 1.0, got 1.5"
+    )
+    assert refused(seed=2**40)[0] == "seed: expected at most 4294967295, got 1099511627776"
 
 
 def test_a_gpu_is_shared_or_whole() -> None:

@@ -384,6 +384,14 @@ def test_what_the_space_lacks_is_refused_before_anything_is_written() -> None:
     assert not Path("studies").exists()
 
 
+def test_ranges_that_name_no_argument_are_refused(narrow: Study) -> None:
+    table = {"study": "studies/narrow", "use": "import", "ranges": ["finite", "finit"]}
+    with pytest.raises(StudyError, match="ranges names 'finit'") as caught:
+        run(wider(warm_start=[table]))
+    assert caught.value.hint == "did you mean 'finite'?"
+    assert not Path("studies/wide").exists()
+
+
 def test_more_may_be_enqueued_when_a_study_goes_on() -> None:
     first = run(study_file("mine", enqueue=[{"size": 3}]))
     assert first.records[0].params["size"] == 3
