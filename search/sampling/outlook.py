@@ -13,23 +13,20 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr
 
-from search.engine.pareto import front, non_dominated_ranks
+from search.engine.pareto import front
 from search.objectives import Objective
 from search.sampling.curve_model import CurveModel, Results
 from search.sampling.drawing import Draft
 from search.sampling.encoding import Encoded, Encoder
 from search.sampling.gain import expected_gain, sampled_gain
 from search.sampling.observed import Dossier, Observed, encoded_draft, exact_point
+from search.sampling.relevance import MOST_RESULTS, best_paused, outcomes, telling
 from search.study.records import Phase
 
 FloatArray = npt.NDArray[np.float64]
 Scales = Mapping[str, Mapping[str, float]]
 """Of each model, by the metric it is of."""
 
-_RESULTS = 300
-"""Results that are modelled at most: time grows with their cube."""
-_CONSIDERED = 300
-"""Paused candidates that are looked at, at most."""
 _REFIT = 1.1
 """Scales are fitted again when there are so many times the results they were fitted to."""
 _FAILURE = "ecgsearch:failure"
@@ -93,22 +90,22 @@ class Outlook:
         self._failed = [d for d in dossiers if d.record.phase is Phase.FAILED]
         self._points = np.array([d.point for d in dossiers if d.point is not None])
         self._front = self._points[front(self._points)]
-        self._observed = _telling(dossiers)
+        self._observed = telling(dossiers)
         self._told = sum(len(d.results) for d in dossiers) + len(self._failed)
-        outcomes = _outcomes(dossiers)
-        self._paused = _best_paused(dossiers)
+        told = outcomes(dossiers)
+        self._paused = best_paused(dossiers)
         self._under_way = [
             d for d in dossiers if not d.record.phase.is_final and d.record.phase != Phase.PAUSED
         ]
         by_number = {d.record.number: d for d in dossiers}
-        numbers = {o.number for o in (*self._observed, *outcomes)}
+        numbers = {o.number for o in (*self._observed, *told)}
         self._encoded = {n: by_number[n].encoded for n in sorted(numbers)}
         unfinished = [d.encoded for d in (*self._paused, *self._under_way)]
         drawn = [encoded_draft(objectives, d) for d in drafts]
         self._encoder = Encoder([*self._encoded.values(), *unfinished, *drawn])
         self._of_others: FloatArray = np.zeros((0, len(objectives)))
         self._refitted: tuple[int, Scales] | None = None
-        self._fit(outcomes, *fitted)
+        self._fit(told, *fitted)
         self._reference = self._worst(drafts)
 
     # What it is asked -------------------------------------------------------------------------
@@ -159,7 +156,7 @@ class Outlook:
 
     # What it is made of -----------------------------------------------------------------------
 
-    def _fit(self, outcomes: Sequence[Observed], fitted_to: int, scales: Scales) -> None:
+    def _fit(self, told: Sequence[Observed], fitted_to: int, scales: Scales) -> None:
         metrics = [self._objectives[place].metric for place in self._learned]
         models = {
             metric: CurveModel(
@@ -171,7 +168,7 @@ class Outlook:
         self._failure: CurveModel | None = None
         if self._failed:
             self._failure = CurveModel(
-                self._modelled(outcomes, 0), self._max_epochs, scales.get(_FAILURE, {})
+                self._modelled(told, 0), self._max_epochs, scales.get(_FAILURE, {})
             )
             fitted[_FAILURE] = self._failure
         if self._told >= _REFIT * fitted_to:
@@ -187,10 +184,10 @@ class Outlook:
         """Return models that take what is still to come for what is expected of it."""
         unfinished = [*self._paused, *self._under_way]
         expected = np.concatenate([self._of_paused, self._of_others]).tolist()
-        latest = sorted((d.record.number, i) for i, d in enumerate(unfinished))[-_RESULTS // 2 :]
+        latest = sorted((d.record.number, i) for i, d in enumerate(unfinished))
         beliefs = [
             Observed(number=number, epoch=self._max_epochs, point=tuple(expected[i]))
-            for number, i in latest
+            for number, i in latest[-MOST_RESULTS // 2 :]
         ]
         if not beliefs:
             return self._models
@@ -266,43 +263,3 @@ class Outlook:
             epochs=np.array([float(o.epoch) for o in observed]),
             values=np.array([-o.point[place] for o in observed]),
         )
-
-
-def _telling(dossiers: Sequence[Dossier]) -> list[Observed]:
-    """Return the results to model: those of the longest trained, and of these the latest."""
-    last = [d.results[-1] for d in dossiers if d.results]
-    earlier = [result for d in dossiers for result in d.results[:-1]]
-    kept = [*_longest(last), *_longest(earlier)][:_RESULTS]
-    return sorted(kept, key=lambda o: (o.number, o.epoch))
-
-
-def _longest(results: Sequence[Observed]) -> list[Observed]:
-    return sorted(results, key=lambda o: (-o.epoch, -o.number))[:_RESULTS]
-
-
-def _outcomes(dossiers: Sequence[Dossier]) -> list[Observed]:
-    """Return who learned something, 1, and who failed, 0 (as points: minimised); the latest."""
-    told = [
-        (d.record.number, -1.0 if d.results else 0.0)
-        for d in dossiers
-        if d.results or d.record.phase is Phase.FAILED
-    ]
-    return [
-        Observed(number=number, epoch=1.0, point=(value,)) for number, value in told[-_RESULTS:]
-    ]
-
-
-def _best_paused(dossiers: Sequence[Dossier]) -> list[Dossier]:
-    """Return the paused candidates; of very many, those of the best rank in their rungs."""
-    paused = [d for d in dossiers if d.record.phase is Phase.PAUSED]
-    if len(paused) <= _CONSIDERED:
-        return paused
-    rungs: dict[int, list[Dossier]] = {}
-    for dossier in paused:
-        rungs.setdefault(dossier.record.epochs, []).append(dossier)
-    ranked = []
-    for members in rungs.values():
-        ranks = non_dominated_ranks([d.point for d in members if d.point is not None])
-        ranked += list(zip(ranks, (d for d in members if d.point is not None), strict=True))
-    ranked.sort(key=lambda pair: (pair[0], -pair[1].record.epochs, -pair[1].record.number))
-    return sorted((d for _, d in ranked[:_CONSIDERED]), key=lambda d: d.record.number)
