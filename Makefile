@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
-.PHONY: demo test install lint format types layers unit fuzz faults bench clean
+.PHONY: demo test install lint format types layers unit fuzz faults bench bench-search clean
 
 demo: install
 	$(BIN)/python examples/demo.py
@@ -62,6 +62,10 @@ bench: install
 	$(BIN)/python benchmarks/training_step.py
 	$(BIN)/python benchmarks/trials_together.py
 	$(BIN)/python benchmarks/baselines.py
+
+# How many epochs searches need, ours and others', in simulation; some hours.
+bench-search: install
+	$(BIN)/python benchmarks/search_efficiency.py --cache build/search_traces
 
 clean:
 	rm -rf $(VENV) demo build dist *.egg-info
