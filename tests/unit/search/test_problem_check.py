@@ -65,7 +65,7 @@ class Failing(ToyProblem):
 
 class Unwritable(ToyProblem):
     def suggest(self, trial: object) -> dict[str, object]:  # type: ignore[override]
-        return {**super().suggest(trial), "activation": print}
+        return {**super().suggest(trial), "activation": len}
 
 
 class Shapeless(ToyProblem):
