@@ -16,8 +16,8 @@ PROBLEM, by PEER          epochs until ours and until the peer has TPE's volume
 median, worst problem     of the rows above, by ours/peer
 PROBLEM, 64 workers       epochs until ours with 64 workers has TPE's volume, with one as the peer
 engine, memory            ms and kB a candidate of a simulation of 10,000 on 1,000 workers, learning
-                          left out, with those of 1,000 candidates as the peer. Parameters are drawn
-                          by chance: the time of a sampler is no time of the engine
+                          left out, with those of 1,000 candidates as the peer: once with parameters
+                          drawn by chance, which is the engine alone, and once with our sampler
 
 Below the table: quartiles of ours over the seeds. Problems are described in search_problems.py,
 peers in search_peers.py. `--cache` keeps the peers' traces, which take longest.
@@ -81,7 +81,8 @@ def main() -> None:
         if "workers" in options.only:
             rows += comparison.worker_rows()
     if "scale" in options.only:
-        rows += scale_rows(OBJECTIVES, "random")
+        for sampler in dict.fromkeys(("random", options.sampler)):
+            rows += scale_rows(OBJECTIVES, sampler)
     show(rows, as_json=options.json)
     if not options.json:
         show_quartiles(rows)

@@ -62,5 +62,7 @@ class TrivialProblem:
         return Resources(workers=self._workers)
 
     def learn(self, candidate: Mapping[str, float], context: Context) -> Iterator[TrivialEpoch]:
-        after = torch.load(context.checkpoint)["epoch"] if context.checkpoint else 0
+        after = 0
+        if context.checkpoint:
+            after = torch.load(context.checkpoint, weights_only=True)["epoch"]
         return epochs(int(candidate["size"]), after=after, last=context.max_epochs)
