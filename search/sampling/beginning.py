@@ -13,10 +13,11 @@ import numpy as np
 from search.objectives import Bound, Objective, is_exact
 from search.problem import Problem, measured_costs
 from search.sampling.drawing import Draft, draft
+from search.sampling.foreknowledge import Foreknowledge
 from search.sampling.front_sampler import Choice
 from search.sampling.observed import sizes_of
 from search.sampling.pinned import PinnedTrial, exact_bounds, fingerprint, pinned_draft
-from search.sampling.prior import PriorResults, expected_results, prior_ranks
+from search.sampling.prior import PriorResults
 from search.sampling.samplers import derived_seed
 from search.study.study import Study
 
@@ -39,6 +40,7 @@ class Beginning:
         *,
         enqueued: Sequence[Mapping[str, Any]],
         priors: Sequence[PriorResults],
+        foreknowledge: Foreknowledge,
         bounds: Sequence[Bound],
         startup: int,
         seed: int,
@@ -46,12 +48,15 @@ class Beginning:
         """Begin, or go on from where the study stands.
 
         Args:
+            priors: earlier studies.
+            foreknowledge: what these let expect.
             startup: so many candidates there are before the sampler is asked, at least; those that
                 are missing are taken from the earlier fronts, as long as they last.
         """
         self._problem = problem
         self._study = study
         self._priors = tuple(priors)
+        self._foreknowledge = foreknowledge
         self._bounds = tuple(bounds)
         self._startup = startup
         self._seed = seed
@@ -95,7 +100,7 @@ class Beginning:
 
     def _most_accurate(self, places: Sequence[int]) -> int:
         drafts = [self._members[i][0] for i in places]
-        return int(np.argmin(expected_results(self._priors, self._objectives, drafts)[:, 0]))
+        return int(np.argmax(self._foreknowledge.of_drafts(drafts)[0].mean(axis=1)))
 
     @cached_property
     def _members(self) -> list[tuple[Draft, str]]:
@@ -125,7 +130,7 @@ class Beginning:
     @cached_property
     def _ranks(self) -> list[int]:
         drafts = [drafted for drafted, _ in self._members]
-        return prior_ranks(self._priors, self._objectives, drafts)
+        return self._foreknowledge.ranks(drafts)
 
     @cached_property
     def _objectives(self) -> list[Objective]:

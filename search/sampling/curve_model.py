@@ -6,13 +6,15 @@ would reach after fifty. An accuracy after `e` epochs is the sum of
     a curve that all candidates share,                    k(log e)
     what a candidate's parameters change of its end,      k(x)
     and of its course,                                    k(x) * k(log e)
+    what earlier studies let expect of its end,           b f, of one study each
     chance of one training, alike over all its epochs,    same candidate
     chance of one epoch,                                  same result
 
 with Matern kernels of smoothness 5/2 (Rasmussen and Williams 2006, section 4.2.1) and a length
-scale for every parameter. The scales are those of greatest posterior density under priors that
-grow with the number of dimensions (Hvarfner, Hellsten, Nardi 2024, "Vanilla Bayesian optimization
-performs great in high dimensions").
+scale for every parameter. How much of an earlier study's expectation `f` holds here, `b`, is normal
+around all of it, shared among these studies: a few results tell when it is nothing. The scales are
+those of greatest posterior density under priors that grow with the number of dimensions (Hvarfner,
+Hellsten, Nardi 2024, "Vanilla Bayesian optimization performs great in high dimensions").
 """
 
 from __future__ import annotations
@@ -39,6 +41,8 @@ _NOISE_AT_LEAST = 1e-3
 _SPREAD_PRIORS = {"shared": 0.5, "end": 1.0, "course": 0.4, "training": 0.1, "epoch": 0.1}
 """Medians of the standard deviations of the five summands, of results scaled to 1."""
 _SPREAD_SD = 1.0
+_FOREKNOWN_SPREAD = 0.5
+"""Median of the standard deviation of how much of an earlier study's expectation holds."""
 _SQRT5 = math.sqrt(5.0)
 
 
@@ -55,6 +59,14 @@ class Results:
     """float64 [result]"""
     values: FloatArray
     """float64 [result], whatever is learned; larger is better."""
+    foreknown: FloatArray | None = None
+    """float64 [result, earlier study]: what these let expect of the candidates, in units in which
+    the better ones are spread by 1; None where there are none."""
+
+    @property
+    def expected(self) -> FloatArray:
+        """`foreknown`, float64 [result, earlier study], without a column if there is none."""
+        return np.zeros((len(self.values), 0)) if self.foreknown is None else self.foreknown
 
 
 class CurveModel:
@@ -70,14 +82,18 @@ class CurveModel:
         """
         self._results = results
         self._log_max = math.log(max(max_epochs, 2))
-        self._centre, self._unit = _location(results.values)
-        self._y = squashed((results.values - self._centre) / self._unit)
-        x, t = results.rows, self._time(results.epochs)
-        self._x, self._t = x, t
-        self._names = (*_SPREAD_PRIORS, "time", *(f"{name}:" for name in results.encoder.names))
+        self._centre, self._unit = location(results.values)
+        x, t, f = results.rows, self._time(results.epochs), results.expected
+        self._x, self._t, self._f = x, t, f
+        self._trust = np.full(f.shape[1], 1.0 / max(f.shape[1], 1))
+        y = squashed((results.values - self._centre) / self._unit)
+        self._y = y - f @ self._trust
+        of_parameters = [f"{name}:" for name in results.encoder.names]
+        of_studies = [f"earlier study {place}" for place in range(f.shape[1])]
+        self._names = (*_SPREAD_PRIORS, "time", *of_parameters, *of_studies)
         self._time_distances = (t[:, None] - t[None, :]) ** 2
         self._same = (results.candidate[:, None] == results.candidate[None, :]).astype(np.float64)
-        self._priors = _priors(len(results.encoder.names))
+        self._priors = _priors(len(of_parameters), len(of_studies))
         pairs = zip(self._names, self._priors[:, 0], strict=True)
         self._scales = np.array([scales.get(name, median) for name, median in pairs])
         self._decompose()
@@ -110,7 +126,11 @@ class CurveModel:
         self._decompose()
 
     def predict(
-        self, rows: FloatArray, epochs: Sequence[float], known: Sequence[int] | None = None
+        self,
+        rows: FloatArray,
+        epochs: Sequence[float],
+        known: Sequence[int] | None = None,
+        foreknown: FloatArray | None = None,
     ) -> tuple[FloatArray, FloatArray]:
         """Return mean and standard deviation of results, in their own unit, float64 [epoch, row].
 
@@ -118,6 +138,7 @@ class CurveModel:
             rows: float64 [row, coordinate].
             epochs: after which they are asked for.
             known: each one's number in `Results.candidate`; -1 where it has no results yet.
+            foreknown: of each what `Results.foreknown` is of a result; there if that is.
         """
         s = self._unpack(self._scales)
         over_x = _matern(self._squares(s, rows))
@@ -126,12 +147,14 @@ class CurveModel:
         same = 0.0
         if known is not None:
             same = s.training * (np.asarray(known)[:, None] == self._results.candidate[None, :])
+        f = np.zeros((len(rows), 0)) if foreknown is None else foreknown
+        alike = same + (f * s.of_studies) @ self._f.T
         mean, deviation = np.empty((2, len(at), len(rows)))
-        prior = s.shared + s.end + s.course + s.training
+        prior = s.shared + s.end + s.course + s.training + f**2 @ s.of_studies
         for place, of_time in enumerate(over_t):
-            cross = over_x * (s.end + s.course * of_time) + (s.shared * of_time + same)
+            cross = over_x * (s.end + s.course * of_time) + (s.shared * of_time + alike)
             half = solve_triangular(self._factor, cross.T, lower=True, check_finite=False)
-            mean[place] = cross @ self._weights
+            mean[place] = f @ self._trust + cross @ self._weights
             deviation[place] = np.sqrt(np.maximum(prior - np.sum(half**2, axis=0), 1e-10))
         return self._centre + self._unit * unsquashed(mean), self._unit * deviation
 
@@ -156,6 +179,7 @@ class CurveModel:
 
     def _unpack(self, scales: FloatArray) -> _Scales:
         shared, end, course, training, epoch = np.exp(2.0 * scales[:5]).tolist()
+        of_parameters, of_studies = np.split(scales[6:], [len(self._results.encoder.names)])
         return _Scales(
             shared=shared,
             end=end,
@@ -163,12 +187,13 @@ class CurveModel:
             training=training,
             noise=epoch + _NOISE_AT_LEAST**2,
             inverse_square_time=math.exp(-2.0 * scales[5]),
-            inverse_squares=np.exp(-2.0 * scales[6:]),
+            inverse_squares=np.exp(-2.0 * of_parameters),
+            of_studies=np.exp(2.0 * of_studies),
         )
 
     def _covariance(self, s: _Scales, over_x: FloatArray, over_t: FloatArray) -> FloatArray:
         covariance = s.shared * over_t + s.end * over_x + s.course * over_x * over_t
-        covariance += s.training * self._same
+        covariance += s.training * self._same + (self._f * s.of_studies) @ self._f.T
         covariance[np.diag_indices_from(covariance)] += s.noise + _JITTER
         return covariance
 
@@ -205,7 +230,10 @@ class CurveModel:
         gradient[5] = -2.0 * np.sum(by_t * t2)
         by_x = slope * (s.end + s.course * over_t) * _matern_slope(r2)
         sums = np.tensordot(self._square_distances, by_x, axes=2)
-        gradient[6:] = -2.0 * s.inverse_squares * sums
+        of_studies = np.einsum("rf,rs,sf->f", self._f, slope, self._f, optimize=True)
+        gradient[6:] = np.concatenate(
+            [-2.0 * s.inverse_squares * sums, 2.0 * s.of_studies * of_studies]
+        )
         centre, sd = self._priors.T
         away = (scales - centre) / sd
         return float(loss + 0.5 * away @ away), gradient + away / sd
@@ -213,7 +241,8 @@ class CurveModel:
 
 @dataclass(frozen=True, kw_only=True)
 class _Scales:
-    """Variances of the summands, and inverse squares of length scales."""
+    """Variances of the summands, and of how much holds of each earlier study; inverse squares of
+    length scales."""
 
     shared: float
     end: float
@@ -222,14 +251,16 @@ class _Scales:
     noise: float
     inverse_square_time: float
     inverse_squares: FloatArray
+    of_studies: FloatArray
 
 
-def _priors(groups: int) -> FloatArray:
+def _priors(groups: int, studies: int) -> FloatArray:
     """Return mean and standard deviation of the logarithm of each scale, float64 [scale, 2]."""
     spreads = [(math.log(spread), _SPREAD_SD) for spread in _SPREAD_PRIORS.values()]
     time = [(0.0, 0.7)]
     lengths = [(math.log(0.5) + 0.5 * math.log(max(groups, 1)), 1.0)] * groups
-    return np.array(spreads + time + lengths)
+    of_studies = [(math.log(_FOREKNOWN_SPREAD), 1.0)] * studies
+    return np.array(spreads + time + lengths + of_studies)
 
 
 def _matern(r2: FloatArray) -> FloatArray:
@@ -243,7 +274,7 @@ def _matern_slope(r2: FloatArray) -> FloatArray:
     return -(5.0 / 6.0) * (1.0 + r) * np.exp(-r)
 
 
-def _location(values: FloatArray) -> tuple[float, float]:
+def location(values: FloatArray) -> tuple[float, float]:
     """Return the centre and the unit that results are measured by: those of the better half.
 
     What fails altogether lies far below, and is not what has to be told apart.

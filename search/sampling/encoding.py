@@ -11,7 +11,7 @@ Coordinates of one parameter (or cost) are a group: they share a length scale.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -38,6 +38,8 @@ class Encoded:
     distributions: Mapping[str, BaseDistribution]
     sizes: Sequence[float]
     """Its exact objectives, in units in which 1 is much."""
+    costs: Mapping[str, float] = field(default_factory=dict)
+    """What they, and others, are as they were stated."""
 
 
 class Encoder:

@@ -9,21 +9,21 @@ known already, or that a smaller one is expected to beat.
 
 from __future__ import annotations
 
-import functools
 from collections import deque
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from threadpoolctl import ThreadpoolController
 
 from search.engine.pareto import front
 from search.objectives import Bound
 from search.problem import Problem
 from search.sampling.agenda import Agenda, Prices, Step
 from search.sampling.drawing import Draft, DrawnTrial, draft
+from search.sampling.foreknowledge import Foreknowledge
 from search.sampling.observed import Dossier, Dossiers, sizes_of
+from search.sampling.one_thread import one_thread
 from search.sampling.outlook import Forecast, Outlook, Scales
 from search.sampling.pool import Pool
 from search.study.study import AGENDA_NOTE, SCALES_NOTE, Study
@@ -73,6 +73,7 @@ class FrontSampler:
         rungs: Sequence[int],
         max_epochs: int,
         startup: int,
+        foreknowledge: Foreknowledge,
     ) -> None:
         self._problem = problem
         self._study = study
@@ -80,6 +81,7 @@ class FrontSampler:
         self._horizons = (*rungs, max_epochs)
         self._max_epochs = max_epochs
         self._startup = startup
+        self._foreknowledge = foreknowledge
         self._dossiers = Dossiers(study, rungs, max_epochs)
         self._agenda: deque[Step] | None = None
         self._by_chance: tuple[int, list[Draft]] | None = None
@@ -101,9 +103,7 @@ class FrontSampler:
         rng = np.random.default_rng((seed, sum(len(dossier.record.curve) for dossier in measured)))
         pool.change([measured[i].record.params for i in best], _CHANGED, _CHANGES[0], rng)
         count = max(1, int(_AT_ONCE * len(dossiers)))
-        # One thread: matrices are small, candidates are training on the other cores, and sums come
-        # out the same wherever the search goes on.
-        with _threads().limit(limits=1, user_api="blas"):
+        with one_thread():
             steps = self._steps(pool, rng, dossiers, paused, count)
         if not steps:
             return None
@@ -128,6 +128,7 @@ class FrontSampler:
             pool.drafts,
             max_epochs=self._max_epochs,
             fitted=self._fitted(),
+            foreknowledge=self._foreknowledge,
         )
         if outlook.refitted is not None:
             told, scales = outlook.refitted
@@ -194,8 +195,3 @@ class FrontSampler:
         sizes = np.array([sizes_of(self._study.objectives, d.costs) for d in pool.drafts])
         distances = np.linalg.norm(sizes[:, None] - known[None], axis=2).min(axis=1)
         return Choice(draft=pool.drafts[int(np.argmax(distances))])
-
-
-@functools.cache
-def _threads() -> ThreadpoolController:
-    return ThreadpoolController()

@@ -90,6 +90,7 @@ def encoded_draft(objectives: Sequence[Objective], drafted: Draft) -> Encoded:
         params=drafted.params,
         distributions=drafted.distributions,
         sizes=sizes_of(objectives, drafted.costs),
+        costs=drafted.costs,
     )
 
 
@@ -100,6 +101,7 @@ def encoded_record(study: Study, record: CandidateRecord) -> Encoded:
         params=template.params,
         distributions={name: shared(d) for name, d in template.distributions.items()},
         sizes=sizes_of(study.objectives, record.costs),
+        costs=record.costs,
     )
 
 

@@ -7,7 +7,7 @@ models the results that tell most, and looks at the paused candidates that stand
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from search.objectives import Objective
 from search.sampling.curve_model import CurveModel, Results
 from search.sampling.drawing import Draft
 from search.sampling.encoding import Encoded, Encoder
+from search.sampling.foreknowledge import Foreknowledge
 from search.sampling.gain import expected_gain, sampled_gain
 from search.sampling.observed import Dossier, Observed, encoded_draft, exact_point
 from search.sampling.relevance import MOST_RESULTS, best_paused, outcomes, telling
@@ -75,6 +76,7 @@ class Outlook:
         *,
         max_epochs: int,
         fitted: tuple[int, Scales],
+        foreknowledge: Foreknowledge,
     ) -> None:
         """Model a study's results; there is at least one.
 
@@ -82,6 +84,7 @@ class Outlook:
             dossiers: of all its candidates.
             drafts: what parameters there are is taken from these and from the study.
             fitted: to how many results scales were fitted last, and those of each metric.
+            foreknowledge: what earlier studies let expect.
         """
         self._objectives = tuple(objectives)
         self._max_epochs = max_epochs
@@ -103,6 +106,7 @@ class Outlook:
         unfinished = [d.encoded for d in (*self._paused, *self._under_way)]
         drawn = [encoded_draft(objectives, d) for d in drafts]
         self._encoder = Encoder([*self._encoded.values(), *unfinished, *drawn])
+        self._foreknowledge = foreknowledge
         self._of_others: FloatArray = np.zeros((0, len(objectives)))
         self._refitted: tuple[int, Scales] | None = None
         self._fit(told, *fitted)
@@ -127,15 +131,13 @@ class Outlook:
         again.
         """
         encoded = [encoded_draft(self._objectives, d) for d in drafts]
-        costs = [d.costs for d in drafts]
-        return self._forecast(self._believing, encoded, costs, horizons, None)
+        return self._forecast(self._believing, encoded, horizons, None)
 
     def of_candidates(self, dossiers: Sequence[Dossier], horizons: Sequence[float]) -> Forecast:
         """Return what is expected of candidates that train on."""
         encoded = [d.encoded for d in dossiers]
-        costs = [d.record.costs for d in dossiers]
         known = [d.record.number if d.results else -1 for d in dossiers]
-        return self._forecast(self._models, encoded, costs, horizons, known)
+        return self._forecast(self._models, encoded, horizons, known)
 
     def draft_gains(self, forecast: Forecast) -> FloatArray:
         """Return what drafts would add, float64 [horizon, draft].
@@ -160,9 +162,9 @@ class Outlook:
         metrics = [self._objectives[place].metric for place in self._learned]
         models = {
             metric: CurveModel(
-                self._modelled(self._observed, place), self._max_epochs, scales.get(metric, {})
+                self._curves(self._observed, of), self._max_epochs, scales.get(metric, {})
             )
-            for place, metric in zip(self._learned, metrics, strict=True)
+            for of, metric in enumerate(metrics)
         }
         fitted = dict(models)
         self._failure: CurveModel | None = None
@@ -194,27 +196,26 @@ class Outlook:
         self._encoded |= {number: unfinished[i].encoded for number, i in latest}
         return [
             CurveModel(
-                self._modelled([*self._observed, *beliefs], place), self._max_epochs, model.scales
+                self._curves([*self._observed, *beliefs], of), self._max_epochs, model.scales
             )
-            for place, model in zip(self._learned, self._models, strict=True)
+            for of, model in enumerate(self._models)
         ]
 
     def _forecast(
         self,
         models: Sequence[CurveModel],
         encoded: Sequence[Encoded],
-        costs: Sequence[Mapping[str, float]],
         horizons: Sequence[float],
         known: Sequence[int] | None,
     ) -> Forecast:
         mean, deviation = np.zeros((2, len(horizons), len(encoded), len(self._objectives)))
         chance = np.ones(len(encoded))
         if encoded:
-            rows = self._encoder.rows(encoded)
+            rows, foreknown = self._encoder.rows(encoded), self._foreknowledge.of(encoded)
             for place in self._exact:
-                mean[:, :, place] = [exact_point(self._objectives[place], c) for c in costs]
-            for place, model in zip(self._learned, models, strict=True):
-                expected, deviation[:, :, place] = model.predict(rows, horizons, known)
+                mean[:, :, place] = [exact_point(self._objectives[place], e.costs) for e in encoded]
+            for place, model, of in zip(self._learned, models, foreknown, strict=True):
+                expected, deviation[:, :, place] = model.predict(rows, horizons, known, of)
                 mean[:, :, place] = -expected
             if self._failure is not None:
                 (middle,), (unsure,) = self._failure.predict(rows, [1.0])
@@ -251,6 +252,11 @@ class Outlook:
             sizes += self._points[:, place].tolist()
             worst[place] = max(sizes) + 0.05 * (max(sizes) - min(sizes))
         return np.asarray(worst)
+
+    def _curves(self, observed: Sequence[Observed], of: int) -> Results:
+        """Return results of a learned objective, beside what earlier studies let expect of it."""
+        foreknown = self._foreknowledge.of([self._encoded[o.number] for o in observed])[of]
+        return replace(self._modelled(observed, self._learned[of]), foreknown=foreknown)
 
     def _modelled(self, observed: Sequence[Observed], place: int) -> Results:
         numbers = sorted({o.number for o in observed})

@@ -1,9 +1,8 @@
 """Results of earlier studies as prior knowledge: of another dataset, or another space.
 
 What an earlier study measured is no result of this one, and its accuracies are no accuracies here:
-another dataset is harder or easier. What carries over is which candidates were better than others.
-So learned objectives count in units of the study they come from: how many of its standard
-deviations from its mean.
+another dataset is harder or easier. What carries over is which candidates were better than others
+(`foreknowledge`).
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,19 +17,14 @@ import numpy.typing as npt
 from optuna.distributions import BaseDistribution, distribution_to_json, json_to_distribution
 
 from ecgmodels.configs import nearest_hint
-from search.engine.pareto import front, non_dominated_ranks
+from search.engine.pareto import front
 from search.errors import StudyError
 from search.objectives import Objective, exact_value, objective_vector
-from search.sampling.drawing import Draft
-from search.sampling.encoding import Encoded, Encoder
-from search.sampling.observed import encoded_draft, exact_point, sizes_of
+from search.sampling.observed import exact_point
 from search.study.records import Phase
 from search.study.study import Study
 
 FloatArray = npt.NDArray[np.float64]
-
-_DOUBT = 0.1
-"""What is expected far from all results, their mean, counts as much as so many results at hand."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,30 +91,6 @@ class PriorResults:
             candidates=tuple(candidates),
         )
 
-    @cached_property
-    def units(self) -> tuple[FloatArray, FloatArray]:
-        """Mean and standard deviation of the candidates' last results, float64 [learned] each."""
-        last = np.array([candidate.curve[-1] for candidate in self.candidates])
-        deviation = last.std(axis=0)
-        return last.mean(axis=0), np.where(deviation > 0, deviation, 1.0)
-
-    def curve(self, candidate: PriorCandidate) -> FloatArray:
-        """Return a candidate's results in the study's units, float64 [epoch, learned]; less is
-        better."""
-        mean, deviation = self.units
-        return (np.array(candidate.curve) - mean) / deviation
-
-    def encoded(self, objectives: Sequence[Objective]) -> list[Encoded]:
-        """Return what there is to encode of each candidate."""
-        return [
-            Encoded(
-                params=candidate.params,
-                distributions=candidate.distributions,
-                sizes=sizes_of(objectives, candidate.costs),
-            )
-            for candidate in self.candidates
-        ]
-
     def front(self, objectives: Sequence[Objective]) -> list[PriorCandidate]:
         """Return the candidates that none dominates by their last results."""
         points = []
@@ -180,71 +149,6 @@ def noted_priors(study: Study) -> list[PriorResults]:
     return [
         PriorResults.from_dict(p) for p in itertools.takewhile(lambda p: p is not None, numbered)
     ]
-
-
-def expected_results(
-    priors: Sequence[PriorResults], objectives: Sequence[Objective], drafts: Sequence[Draft]
-) -> FloatArray:
-    """Return what earlier studies let expect of drafts, float64 [draft, learned].
-
-    In the studies' units, minimised, averaged over the studies. Of each it is the mean of its last
-    results, weighted by how near their candidates are in sizes and in the parameters in common.
-    """
-    if not drafts:
-        return np.zeros((0, len(priors[0].metrics)))
-    drawn = [encoded_draft(objectives, drafted) for drafted in drafts]
-    expected = []
-    for prior in priors:
-        known, encoded = _in_common(prior.encoded(objectives), drawn)
-        encoder = Encoder([*known, *encoded])
-        rows, others = encoder.rows(encoded), encoder.rows(known)
-        last = np.array([prior.curve(candidate)[-1] for candidate in prior.candidates])
-        weights = np.exp(-0.5 * _square_distances(rows, others) / _square_reach(others))
-        expected.append(weights @ last / (weights.sum(axis=1, keepdims=True) + _DOUBT))
-    return np.asarray(np.mean(expected, axis=0))
-
-
-def prior_ranks(
-    priors: Sequence[PriorResults], objectives: Sequence[Objective], drafts: Sequence[Draft]
-) -> list[int]:
-    """Return the non-dominated rank of each draft by exact and expected objectives; 0 is best."""
-    points = np.zeros((len(drafts), len(objectives)))
-    learned = iter(expected_results(priors, objectives, drafts).T)
-    for place, objective in enumerate(objectives):
-        exact = [exact_point(objective, d.costs) for d in drafts] if objective.exact else None
-        points[:, place] = next(learned) if exact is None else exact
-    return non_dominated_ranks(points)
-
-
-def _in_common(*sides: Sequence[Encoded]) -> list[list[Encoded]]:
-    """Return both sides without the parameters that only one of them knows."""
-    names = set.intersection(*({name for each in side for name in each.params} for side in sides))
-    return [
-        [
-            Encoded(
-                params={name: each.params[name] for name in names & each.params.keys()},
-                distributions={
-                    name: each.distributions[name] for name in names & each.params.keys()
-                },
-                sizes=each.sizes,
-            )
-            for each in side
-        ]
-        for side in sides
-    ]
-
-
-def _square_reach(rows: FloatArray) -> float:
-    """Return how far a result tells of others: the usual distance to the nearest, squared."""
-    squares = _square_distances(rows, rows)
-    np.fill_diagonal(squares, np.inf)
-    nearest = squares.min(axis=1)
-    finite = nearest[np.isfinite(nearest) & (nearest > 0)]
-    return float(np.median(finite)) if finite.size else 1.0
-
-
-def _square_distances(a: FloatArray, b: FloatArray) -> FloatArray:
-    return np.asarray(((a[:, None] - b[None]) ** 2).sum(axis=2))
 
 
 def _require(

@@ -20,6 +20,7 @@ from search.problem import (
     measured_costs,
 )
 from search.sampling.beginning import ENQUEUED_ATTRIBUTE, PRIOR_ATTRIBUTE, Beginning
+from search.sampling.foreknowledge import Foreknowledge
 from search.sampling.foresight import Foresight
 from search.sampling.front_sampler import Choice, FrontSampler, Promotion
 from search.sampling.prior import PriorResults
@@ -70,11 +71,13 @@ class Proposer:
         self._known_keys = self._keys | {rejection.key for rejection in study.rejections.values()}
         self._turned_down = _turned_down_last(study)
         self._foresight = Foresight(problem, study)
+        foreknowledge = Foreknowledge(problem, study.objectives, priors)
         self._beginning = Beginning(
             problem,
             study,
             enqueued=enqueued,
             priors=priors,
+            foreknowledge=foreknowledge,
             bounds=self._bounds,
             startup=startup,
             seed=seed,
@@ -86,6 +89,7 @@ class Proposer:
             rungs=self._rungs,
             max_epochs=max_epochs,
             startup=startup,
+            foreknowledge=foreknowledge,
         )
 
     @property

@@ -248,7 +248,8 @@ class WarmStartTable(Table):
     """Its folder, which is only read, and only until this study has begun."""
 
     use: Literal["prior", "import"] = "prior"
-    """"prior": its front says what is tried first. "import": its results are this study's, too."""
+    """"prior": its front is tried first, and the sampler `front` goes by what it let expect.
+    "import": its results are this study's, too."""
 
     ranges: tuple[str, ...] = Field(default=(), strict=False)
     """Of a problem of your own: the arguments that set ranges, and so may differ for an import."""

@@ -15,6 +15,7 @@ from search.execution.simulator import SimulationResult, simulate
 from search.objectives import Bound, Objective
 from search.problem import Context
 from search.sampling.agenda import Step
+from search.sampling.foreknowledge import Foreknowledge
 from search.sampling.front_sampler import Choice, FrontSampler, Promotion
 from search.sampling.proposer import Proposer
 from search.study.creation import create_study
@@ -51,7 +52,13 @@ def proposer(study: Study, **changes: Any) -> Proposer:
 
 def sampler_of(study: Study, startup: int = 5) -> FrontSampler:
     return FrontSampler(
-        ToyProblem(), study, bounds=(), rungs=RUNGS, max_epochs=MAX_EPOCHS, startup=startup
+        ToyProblem(),
+        study,
+        bounds=(),
+        rungs=RUNGS,
+        max_epochs=MAX_EPOCHS,
+        startup=startup,
+        foreknowledge=Foreknowledge(ToyProblem(), TOY_OBJECTIVES, ()),
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,51 +13,26 @@ from optuna.storages import InMemoryStorage
 
 from search.engine.conductor import Plan
 from search.engine.goal import Goal
-from search.engine.halving import ParetoHalving
-from search.engine.pareto import dominates
 from search.errors import StudyError
 from search.execution.simulator import SimulationResult, simulate
 from search.objectives import Bound, Objective
-from search.problem import Context
-from search.sampling.drawing import Draft, DrawnTrial, draft
-from search.sampling.prior import (
-    PriorResults,
-    expected_results,
-    note_prior,
-    noted_priors,
-    prior_ranks,
-)
+from search.sampling.prior import PriorResults, note_prior, noted_priors
 from search.study.creation import create_study
 from search.study.study import Study
-from tests.toy import TOY_OBJECTIVES, ToyEpoch, ToyProblem, searched
+from tests.toy import TOY_OBJECTIVES, ToyProblem, searched
+from tests.unit.search.earlier_studies import Harder, results_of, searched_before
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
-class Harder(ToyProblem):
-    """The same candidates on another dataset: half as accurate, and another space around them."""
-
-    def suggest(self, trial: Any) -> dict[str, float]:
-        found = super().suggest(trial)
-        return {**found, "dropout": trial.suggest_float("dropout", 0.0, 0.5)}
-
-    def learn(self, candidate: Mapping[str, float], context: Context) -> Iterator[ToyEpoch]:
-        for epoch in super().learn(candidate, context):
-            accuracy = 0.5 * epoch.metrics["accuracy"]
-            yield ToyEpoch(epoch.number, {"accuracy": accuracy}, epoch.seconds)
-
-
 @pytest.fixture(scope="module")
 def earlier() -> Study:
-    plan = Plan(
-        goal=Goal(candidates=30, max_epochs=9), sampler="random", halving=ParetoHalving(eta=3)
-    )
-    return searched(ToyProblem(), plan)
+    return searched_before()
 
 
 @pytest.fixture(scope="module")
 def prior(earlier: Study) -> PriorResults:
-    return PriorResults.of(earlier, TOY_OBJECTIVES, source="studies/toy", max_epochs=9)
+    return results_of(earlier)
 
 
 def begun(priors: list[PriorResults], **options: Any) -> SimulationResult:
@@ -81,22 +55,14 @@ def test_every_measured_candidate_is_taken_over_with_its_curve(
         assert candidate.curve == tuple((-e.metrics["accuracy"],) for e in record.curve)
 
 
-def test_results_count_in_the_deviations_of_their_own_study(prior: PriorResults) -> None:
-    last = np.array([prior.curve(candidate)[-1, 0] for candidate in prior.candidates])
-    assert last.mean() == pytest.approx(0.0, abs=1e-12)
-    assert last.std() == pytest.approx(1.0)
-    best = min(prior.candidates, key=lambda candidate: candidate.curve[-1])
-    assert prior.curve(best)[-1, 0] == last.min() < -0.5
-    assert len(prior.curve(best)) == len(best.curve)
-
-
-def test_a_single_result_has_no_deviation_and_does_no_harm() -> None:
+def test_a_study_with_a_single_result_does_no_harm() -> None:
     plan = Plan(goal=Goal(candidates=1, max_epochs=2), sampler="random")
     prior = PriorResults.of(
         searched(ToyProblem(), plan), TOY_OBJECTIVES, source="one", max_epochs=2
     )
-    assert prior.curve(prior.candidates[0])[-1, 0] == 0.0
-    assert begun([prior]).trials[0].params["size"] == prior.candidates[0].params["size"]
+    found = begun([prior], sampler="front", candidates=12)
+    assert found.trials[0].params["size"] == prior.candidates[0].params["size"]
+    assert len(found.trials) == 12
 
 
 def test_its_front_is_the_earlier_studys(earlier: Study, prior: PriorResults) -> None:
@@ -131,49 +97,6 @@ def test_a_study_without_results_is_refused() -> None:
     empty = create_study(InMemoryStorage(), "toy", TOY_OBJECTIVES)
     with pytest.raises(StudyError, match="studies/toy has no results yet"):
         PriorResults.of(empty, TOY_OBJECTIVES, source="studies/toy", max_epochs=9)
-
-
-# What is expected -------------------------------------------------------------------------------
-
-
-def drafts(count: int) -> list[Draft]:
-    rng = np.random.default_rng(1)
-    found = [draft(ToyProblem(), DrawnTrial(rng)) for _ in range(count)]
-    return [each for each in found if each is not None]
-
-
-def ceiling(drafted: Draft) -> float:
-    """What the toy's accuracy tends to, by its own formula."""
-    size, rate = drafted.params["size"], drafted.params["rate"]
-    return math.log(size + 1) / 8 - 0.1 * abs(math.log10(rate * 100))
-
-
-def test_drafts_like_good_ones_are_expected_to_be_good(prior: PriorResults) -> None:
-    drawn = drafts(60)
-    expected = expected_results([prior], TOY_OBJECTIVES, drawn)[:, 0]
-    found = np.corrcoef(expected, [-ceiling(each) for each in drawn])[0, 1]
-    assert found > 0.8
-
-
-def test_far_from_all_results_the_mean_is_expected(prior: PriorResults) -> None:
-    far = Draft(
-        params={"size": 10**9, "rate": 0.01},
-        distributions=drafts(1)[0].distributions,
-        candidate={},
-        key="far",
-        costs={"parameters": 1e9},
-    )
-    assert expected_results([prior], TOY_OBJECTIVES, [far])[0, 0] == pytest.approx(0.0, abs=0.05)
-
-
-def test_ranks_are_by_expectation_and_exact_size(prior: PriorResults) -> None:
-    drawn = drafts(40)
-    ranks = prior_ranks([prior], TOY_OBJECTIVES, drawn)
-    sizes = [each.costs["parameters"] for each in drawn]
-    expected = expected_results([prior], TOY_OBJECTIVES, drawn)[:, 0].tolist()
-    points = list(zip(expected, sizes, strict=True))
-    for point, rank in zip(points, ranks, strict=True):
-        assert (rank == 0) == (not any(dominates(other, point) for other in points))
 
 
 # What a study begins with -------------------------------------------------------------------------
@@ -273,15 +196,3 @@ def test_good_settings_carry_over(prior: PriorResults) -> None:
         return float(np.median([abs(math.log10(rate * 100)) for rate in rates]))
 
     assert distance([prior]) < 0.5 * distance([])
-
-
-def test_a_parameter_that_the_earlier_space_lacks_changes_no_expectation(
-    prior: PriorResults,
-) -> None:
-    rng = np.random.default_rng(0)
-    params = {"size": 50, "rate": 0.01}
-    drawn = [draft(Harder(), DrawnTrial(rng, params)) for _ in range(5)]
-    found = [each for each in drawn if each is not None]
-    assert len({each.params["dropout"] for each in found}) == 5
-    expected = expected_results([prior], TOY_OBJECTIVES, found)[:, 0]
-    assert np.ptp(expected) == 0.0
