@@ -6,8 +6,8 @@
 Signals stay the caller's: no handler is installed here, and a SIGTERM handler of the caller's is
 put back after `ray.init` has replaced it. Where the caller has none, Ray's stays while connected:
 it raises SystemExit, so that a started Ray is ended. Ray's own processes and workers start with
-SIGINT blocked, and workers lead process groups of their own, so a terminal's Ctrl-C reaches the
-caller alone.
+SIGINT blocked and lead process groups of their own, so a terminal's Ctrl-C, and a SIGTERM for the
+caller's whole group, reach the caller alone.
 """
 
 import logging
@@ -27,6 +27,7 @@ from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-d
 from cluster.errors import ClusterError
 from cluster.loopback import environment, loopback_only
 from cluster.paths import HOME_VARIABLE, home, inside_job
+from cluster.process_group import own_process_groups
 from cluster.resources import Capacity, read_capacity
 from cluster.temp_dir import short_temp_dir
 
@@ -36,6 +37,9 @@ CACHE_VARIABLE = "ECGSEARCH_CACHE"
 # Data travels through files and memory maps, so Ray's own store stays small (its least is 75 MiB).
 OBJECT_STORE_BYTES = 100_000_000
 PROBE_SECONDS = 3.0
+# So long this process waits for Ray's control service when that has died, and then exits. Ray's
+# default of a minute is for one that may come back; the one started here does not.
+_WITHOUT_HEAD = {"RAY_gcs_rpc_server_reconnect_timeout_s": "10"}
 _LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
 
 
@@ -89,17 +93,18 @@ def _start(stack: ExitStack, cpus: int | None, gpus: int | None) -> None:
     temp_dir = stack.enter_context(short_temp_dir())
     stack.enter_context(loopback_only())
     # Workers inherit the environment and the current folder, so they import what the caller can.
-    stack.enter_context(environment({"RAY_USAGE_STATS_ENABLED": "0"}))
+    stack.enter_context(environment({"RAY_USAGE_STATS_ENABLED": "0", **_WITHOUT_HEAD}))
     stack.enter_context(_own_token())
-    _init(
-        stack,
-        address="local",
-        num_cpus=cpus,
-        num_gpus=gpus,
-        include_dashboard=False,
-        object_store_memory=OBJECT_STORE_BYTES,
-        _temp_dir=str(temp_dir),
-    )
+    with own_process_groups():
+        _init(
+            stack,
+            address="local",
+            num_cpus=cpus,
+            num_gpus=gpus,
+            include_dashboard=False,
+            object_store_memory=OBJECT_STORE_BYTES,
+            _temp_dir=str(temp_dir),
+        )
 
 
 def _attach(stack: ExitStack, address: str) -> None:

@@ -15,7 +15,8 @@ from ecgmodels.errors import ECGModelsError
 from search.errors import StudyError
 from search.latency import LATENCY_COST, LatencyMeter, LatencySettings
 from search.problem import Context, ProblemSpec
-from search.study_file.reading import CLASS_METRICS, ONE_CLASS_ONLY, SEVERAL_CLASSES_ONLY, StudyFile
+from search.study_file.measures import CLASS_METRICS, ONE_CLASS_ONLY, SEVERAL_CLASSES_ONLY
+from search.study_file.reading import StudyFile
 from spaces import Candidate, CandidateRefused, DataShape, Trial, build_space
 
 if TYPE_CHECKING:

@@ -146,7 +146,13 @@ def candidate_dict(candidate: Any) -> dict[str, Any]:
             hint="let suggest() return a dictionary, a dataclass or an object with to_dict()",
         )
     # As the study's storage will give it back: tuples are lists there.
-    return json.loads(json.dumps(values))
+    try:
+        return json.loads(json.dumps(values))
+    except (TypeError, ValueError) as error:
+        raise StudyError(
+            f"a candidate cannot be written down: {error}",
+            hint="let suggest() build it of text, numbers, true, false, lists and dictionaries",
+        ) from error
 
 
 def candidate_key(problem: Problem, candidate: Any) -> str:
@@ -208,12 +214,21 @@ class ReplayTrial:
         self.params = dict(params)
 
     def suggest_float(self, name: str, low: float, high: float, **_: Any) -> float:
-        return self.params[name]
+        return self._known(name)
 
     def suggest_int(self, name: str, low: int, high: int, **_: Any) -> int:
-        return self.params[name]
+        return self._known(name)
 
     def suggest_categorical(self, name: str, choices: Any) -> Any:
+        return self._known(name)
+
+    def _known(self, name: str) -> Any:
+        if name not in self.params:
+            raise StudyError(
+                f"the space now asks for '{name}', which a candidate was made without",
+                hint="the space's code changed since the study began: undo that or start a new "
+                "study",
+            )
         return self.params[name]
 
 
@@ -223,13 +238,7 @@ def rebuild_candidate(problem: Problem, params: Mapping[str, Any], key: str) -> 
     Raises:
         StudyError: the problem's code or data changed since, so that it is another candidate now.
     """
-    try:
-        candidate = problem.suggest(ReplayTrial(params))
-    except KeyError as missing:
-        raise StudyError(
-            f"the space now asks for {missing}, which candidate {key} was made without",
-            hint="the space's code changed since the study began: undo that or start a new study",
-        ) from missing
+    candidate = problem.suggest(ReplayTrial(params))
     found = candidate_key(problem, candidate)
     if found != key:
         raise StudyError(

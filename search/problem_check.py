@@ -1,25 +1,40 @@
-"""Tries a problem out on one candidate, before anything is written.
+"""Tries a problem out on candidates drawn by chance, before anything is written.
 
 Objectives and bounds cannot change once a study has begun, so a cost misspelt there must not get
-that far; and what costs a problem of one's own has is known from a candidate only. Its mistakes
-show here, too, in two lines instead of in the middle of a search.
+that far, nor a bound that no candidate keeps; and what costs a problem of one's own has is known
+from a candidate only. Its mistakes show here, too, instead of in the middle of a search.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 
 from cluster.resources import Resources
 from ecgmodels.configs import nearest_hint
 from search.errors import StudyError
-from search.objectives import Bound, Objective, exact_value, is_exact
+from search.named_failures import with_named_failures
+from search.objectives import Bound, Objective, bound_violations, exact_value, is_exact
 from search.problem import Problem, candidate_dict, candidate_resources, measured_costs
-from search.sampling.drawing import Draft, DrawnTrial, draft
+from search.sampling.drawing import Draft, DrawnTrial, draft, from_unit, to_unit
+from search.sampling.pinned import exact_bounds, pinned_draft
+from spaces import CandidateRefused
 
 _TRIES = 200
 """Draws, until the space does not refuse one."""
+_DRAWS = 1000
+"""By chance, until a candidate keeps the bounds; then as many like the one nearest to that."""
+_CHANGED = 0.3
+"""How likely a parameter of that one is changed."""
+_TO_AN_END = 0.1
+"""How likely a number that is changed becomes an end of its range."""
+_MAGNITUDES = 4.0
+"""Steps of numbers that are changed: from so many powers of ten below their range up to that."""
+_SHAPED = 300
+"""Draws, to see what trials take."""
 
 
 def require_sound(
@@ -30,32 +45,119 @@ def require_sound(
     Raises:
         StudyError: the message names the objective, the bound, or what the problem raised.
     """
-    try:
-        drawn = _drawn(problem)
-    except Exception as error:  # whatever a user's code raises
-        if hasattr(error, "hint"):  # ours: it says what is wrong and how to mend it
-            raise
-        raise StudyError(
-            f"the problem fails on a candidate drawn by chance: {type(error).__name__}: {error}",
-            hint="check its suggest, cost, key and resources, or run with --debug to see where",
-        ) from error
-    if drawn is not None:  # else the search itself says that the space has nothing to offer
-        _require_costs(drawn, measured_costs(problem), objectives, bounds)
-
-
-def _drawn(problem: Problem) -> Draft | None:
     rng = np.random.default_rng(0)
     drafts = (draft(problem, DrawnTrial(rng)) for _ in range(_TRIES))
     drawn = next((found for found in drafts if found is not None), None)
-    if drawn is not None:
+    if drawn is not None:  # else `require_reachable` says so, unless something is enqueued
         candidate_dict(drawn.candidate)
-        resources = candidate_resources(problem, drawn.candidate)
-        if not isinstance(resources, Resources):
-            raise StudyError(
-                f"the problem's resources() returned a {type(resources).__name__}",
-                hint="let it return cluster.resources.Resources(workers=..., cpus=..., gpus=...)",
+        candidate_resources(with_named_failures(problem), drawn.candidate)
+        _require_costs(drawn, measured_costs(problem), objectives, bounds)
+
+
+def require_reachable(problem: Problem, bounds: Sequence[Bound]) -> None:
+    """Refuse a space in which no candidate can be found that keeps the bounds.
+
+    None of 1,000 drawn by chance does, nor any of as many that go on from the one nearest to that,
+    so that rare candidates are found: a search would turn all its proposals down.
+
+    Raises:
+        StudyError: the message names the bound and what the nearest candidates have.
+    """
+    bounds = exact_bounds(problem, bounds)
+    rng = np.random.default_rng(0)
+    found: list[Draft] = []
+    nearest: tuple[float, Draft] | None = None
+    for number in range(2 * _DRAWS):
+        trial = DrawnTrial(rng)
+        if nearest is not None and number >= _DRAWS:
+            trial = _ReachingTrial(rng, nearest[1].params, changed=_CHANGED)
+        drawn = draft(problem, trial)
+        if drawn is None:
+            continue
+        distance = sum(max(0.0, excess) for excess in bound_violations(bounds, drawn.costs))
+        if distance == 0.0:
+            return
+        found.append(drawn)
+        if nearest is None or distance < nearest[0]:
+            nearest = distance, drawn
+    raise _out_of_reach(bounds, found) if found else _all_refused(problem)
+
+
+class _ReachingTrial(DrawnTrial):
+    """Is like a known candidate but for some numbers, a little or a lot, up to the ends of their
+    ranges: costs are extreme there, and what keeps narrow bounds lies close to what does not."""
+
+    def _value(self, name: str, distribution: BaseDistribution) -> Any:
+        known = self._near.get(name)
+        if known is None or not isinstance(distribution, FloatDistribution | IntDistribution):
+            return super()._value(name, distribution)
+        if distribution.low <= known <= distribution.high and not self._changes():
+            return known
+        if self._rng.random() < _TO_AN_END:
+            return distribution.low if self._rng.random() < 0.5 else distribution.high
+        step = 10.0 ** self._rng.uniform(-_MAGNITUDES, 0.0)
+        moved = to_unit(distribution, known) + self._rng.normal(0.0, step)
+        return from_unit(distribution, min(max(moved, 0.0), 1.0))
+
+
+def drawn_shapes(
+    problem: Problem, bounds: Sequence[Bound], given: Sequence[Mapping[str, Any]], seed: int
+) -> list[Resources]:
+    """Return what trials of candidates within bounds take: of enqueued ones, and of some drawn."""
+    exact, rng = exact_bounds(problem, bounds), np.random.default_rng(0)
+    drafts = [pinned_draft(problem, bounds, params, seed) for params in given]
+    drawn = (draft(problem, DrawnTrial(rng)) for _ in range(_SHAPED))
+    drafts += [
+        each
+        for each in drawn
+        if each is not None and max(bound_violations(exact, each.costs), default=0.0) <= 0
+    ]
+    problem = with_named_failures(problem)
+    return list(dict.fromkeys(candidate_resources(problem, each.candidate) for each in drafts))
+
+
+def _out_of_reach(bounds: Sequence[Bound], found: Sequence[Draft]) -> StudyError:
+    hint = "widen the bounds or the space, or enqueue a candidate that keeps them"
+    for bound in bounds:
+        if all(bound.violation(each.costs) > 0 for each in found):
+            return StudyError(
+                f"bounds.{bound.name}: none of {len(found):,} candidates drawn keeps it; "
+                f"{_nearest(bound, found)}",
+                hint=hint,
             )
-    return drawn
+    names = ", ".join(f"bounds.{bound.name}" for bound in bounds)
+    return StudyError(
+        f"none of {len(found):,} candidates drawn keeps all of {names} at once", hint=hint
+    )
+
+
+def _nearest(bound: Bound, found: Sequence[Draft]) -> str:
+    """Tell what the candidates nearest to a bound have, all of which lie outside."""
+    values = [exact_value(bound.name, each.costs) for each in found]
+    below = [value for value in values if bound.min is not None and value < bound.min]
+    above = [value for value in values if bound.max is not None and value > bound.max]
+    if not above:
+        return f"min is {bound.min:,.10g}, the largest has {max(below):,.10g}"
+    if not below:
+        return f"max is {bound.max:,.10g}, the smallest has {min(above):,.10g}"
+    return (
+        f"from {bound.min:,.10g} to {bound.max:,.10g} is asked for, the nearest have "
+        f"{max(below):,.10g} and {min(above):,.10g}"
+    )
+
+
+def _all_refused(problem: Problem) -> StudyError:
+    rng = np.random.default_rng(0)
+    try:
+        problem.suggest(DrawnTrial(rng))
+    except CandidateRefused as error:
+        reason = f": {error}"
+    else:
+        reason = ""
+    return StudyError(
+        f"the space refuses all of {2 * _DRAWS:,} candidates drawn{reason}",
+        hint="widen its ranges, or let suggest() refuse less",
+    )
 
 
 def _require_costs(

@@ -16,7 +16,7 @@ from search.problem_check import require_sound
 from search.running import problem_spec
 from search.sampling.pinned import shared_params
 from search.study.folder import StudyFolder
-from search.study.fronts import most_accurate
+from search.study.fronts import NO_FRONT, most_accurate
 from search.study_file.reading import StudyFile
 from search.warm_start import enqueue, open_earlier, require_candidates
 
@@ -76,7 +76,7 @@ def _borrowed(problem: Problem, study_file: StudyFile, source: Source) -> dict[s
     chosen = [study.records[n] for n in source.trials] or most_accurate(study, source.top)
     if not chosen:
         raise StudyError(
-            f"{source.folder} has no front yet: no candidate has finished an epoch",
+            f"{source.folder} has no front: {NO_FRONT}",
             hint="search it first",
         )
     found = {}

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
-import signal
-import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,17 +18,16 @@ from cluster.preflight import check_nodes, require_healthy
 from cluster.resources import Capacity, Resources
 from ecgmodels.data import open_dataset
 from search.ecg_problem import ECGProblem, ecg_problem_spec, require_measured
-from search.engine.conductor import Conductor, Plan
+from search.engine.conductor import Conductor
 from search.engine.decisions import Done
-from search.engine.goal import Goal
-from search.engine.halving import ParetoHalving
-from search.engine.optimism import Optimism
 from search.errors import StudyError
+from search.interruption import Interruption
 from search.problem import Problem, ProblemSpec
-from search.problem_check import require_sound
-from search.reports.progress import ProgressLines
+from search.problem_check import drawn_shapes, require_reachable, require_sound
+from search.reports.progress import ProgressLines, counted
 from search.study.folder import StudyFolder
 from search.study.study import Study
+from search.study_file.plan import goal, plan
 from search.study_file.reading import StudyFile
 from search.warm_start import Earlier, enqueued, read_earlier, require_candidates, take_over
 
@@ -82,12 +78,16 @@ def run_study(
         show(f"on       {connection.description}")
         if not connection.local:
             require_healthy(check_nodes(readable=readable(problem), writable=folder.path))
-        for shape in trial_shapes(problem):
+        shapes = trial_shapes(problem)
+        for shape in shapes:
             require_fit(connection.capacity, shape, "a trial")
             show(f"trials   up to {slots(connection.capacity, shape)} at a time, each {shape}")
+        if not shapes:
+            for shape in drawn_shapes(problem, study_file.to_bounds(), first, study_file.seed):
+                require_fit(connection.capacity, shape, "a trial")
         study = folder.create(study_file, dataset_hash)
         if study.records:
-            show(f"resumed  {len(study.records)} candidates are known")
+            show(f"resumed  {counted(len(study.records), 'candidate', 'is', 'are')} known")
         for line in take_over(study, problem, earlier):
             show(f"earlier  {line}")
         conductor = Conductor(
@@ -130,7 +130,7 @@ def limit_reached(done: Done, study: Study) -> str | None:
         return None
     # As many as there are, which is more than the budget says when it was lowered since.
     tried = sum(record.imported is None for record in study.records.values())
-    return done.limit or f"{tried} candidates were tried"
+    return done.limit or f"{counted(tried, 'candidate', 'was', 'were')} tried"
 
 
 def begin(
@@ -142,7 +142,8 @@ def begin(
         begun: the study itself, when it is there already.
 
     Raises:
-        StudyError: one of them cannot be used, or latency cannot be measured here.
+        StudyError: one of them cannot be used, nothing can be found to begin with, or latency
+            cannot be measured here.
     """
     if isinstance(problem, ECGProblem) and problem.latency is not None:
         problem.latency.require_usable()
@@ -150,6 +151,8 @@ def begin(
     require_sound(problem, study_file.to_objectives(), study_file.to_bounds())
     first = enqueued(study_file, begun)
     require_candidates(problem, study_file.to_bounds(), first, study_file.seed)
+    if not first and not earlier and not (begun is not None and begun.records):
+        require_reachable(problem, study_file.to_bounds())
     return earlier, first
 
 
@@ -193,20 +196,6 @@ def _latency_settings(study_file: StudyFile) -> dict[str, Any] | None:
     return {**study_file.latency.model_dump(), "cache": str(folder.latencies)}
 
 
-def goal(study_file: StudyFile) -> Goal:
-    """Return what the study's budget asks for."""
-    budget = study_file.budget
-    return Goal(
-        max_epochs=budget.epochs,
-        candidates=budget.candidates,
-        budget_epochs=budget.total_epochs,
-        gpu_hours=budget.gpu_hours,
-        worker_hours=budget.worker_hours,
-        hours=budget.hours,
-        min_gain_per_hour=budget.min_gain_per_hour,
-    )
-
-
 def require_spendable(study_file: StudyFile, problem: Problem) -> None:
     """Refuse a budget of GPU-hours where no trial can ever take a GPU.
 
@@ -221,68 +210,6 @@ def require_spendable(study_file: StudyFile, problem: Problem) -> None:
             "budget.gpu_hours would never be spent: no trial takes a GPU",
             hint="set budget.worker_hours instead, or let the problem's resources() ask for GPUs",
         )
-
-
-def plan(study_file: StudyFile) -> Plan:
-    """Return how the study is searched."""
-    halving, optimism = study_file.halving, study_file.optimism
-    return Plan(
-        goal=goal(study_file),
-        sampler=study_file.sampler.name,
-        startup=study_file.sampler.startup,
-        seed=study_file.seed,
-        bounds=study_file.to_bounds(),
-        halving=(
-            ParetoHalving(
-                eta=halving.eta,
-                first_rung=halving.first_rung,
-                min_results=halving.min_results,
-                finish_front=halving.finish_front,
-            )
-            if halving.name == "pareto"
-            else None
-        ),
-        optimism=(
-            Optimism(min_curves=optimism.min_curves, audit_share=optimism.audit_share)
-            if optimism.enabled
-            else None
-        ),
-    )
-
-
-class Interruption:
-    """Whether somebody asked the search to leave (Ctrl-C, SIGTERM); a second Ctrl-C insists."""
-
-    def __init__(self) -> None:
-        self.requested = False
-
-    def __call__(self) -> bool:
-        return self.requested
-
-    @classmethod
-    @contextlib.contextmanager
-    def handled(cls) -> Iterator[Interruption]:
-        """Listen to signals for as long as the context lasts; in the main thread only."""
-        interruption = cls()
-        if threading.current_thread() is not threading.main_thread():
-            yield interruption
-            return
-        before = {
-            number: signal.signal(number, interruption._handle)
-            for number in (signal.SIGINT, signal.SIGTERM)
-        }
-        try:
-            yield interruption
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def _handle(self, number: int, frame: Any) -> None:
-        if self.requested and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        self.requested = True
-        # At once, by a write that a signal handler may make: leaving takes some seconds.
-        os.write(2, b"stopping; running candidates are left at their checkpoints\n")
 
 
 def _search(

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from search.engine.decisions import Done, Verdict, Wait
 from search.engine.engine import Engine, Fits
+from search.engine.exhaustion import is_exhausted
 from search.engine.failures import LOSS_MESSAGES, Cause, FailurePolicy, Retry, classify
 from search.engine.goal import Goal
 from search.engine.halving import ParetoHalving, Point
@@ -23,6 +24,7 @@ from search.engine.plan_log import plan_to_dict
 from search.engine.reopening import reopenable
 from search.engine.spending import Meter, Spending
 from search.errors import StudyError
+from search.named_failures import with_named_failures
 from search.objectives import Bound, objective_vector
 from search.problem import Problem, candidate_resources, rebuild_candidate
 from search.sampling.prior import noted_priors
@@ -86,11 +88,16 @@ class Conductor:
         self._plan = plan
         self._checkpoints = checkpoints
         self._listener = listener
+        problem = with_named_failures(problem)
         self._settle()
         self._renew(problem)
         self._reopenable = {
             record.number: record for record in reopenable(study, problem, self.can_go_on)
         }
+        for number in study.unfinished_promotions:
+            self._reopen(number)
+            if study.records[number].phase is Phase.PAUSED:
+                study.promote(number)
         study.begin_session(plan_to_dict(plan), self._reopenable)
         rungs = plan.halving.rungs(plan.goal.max_epochs) if plan.halving else ()
         proposer = Proposer(
@@ -114,6 +121,9 @@ class Conductor:
             optimism=plan.optimism,
             audited=self._is_audited,
             failure_policy=plan.failure_policy,
+            exhausted=is_exhausted(
+                study, problem, bounds=plan.bounds, enqueued=plan.enqueued, seed=plan.seed
+            ),
             records=[self._reopenable.get(n, r) for n, r in study.records.items()],
         )
 
@@ -131,9 +141,10 @@ class Conductor:
         decision = self._engine.next(fits)
         leased = None if isinstance(decision, Wait | Done) else decision.number
         promoted = self._engine.take_promoted()
+        if len(promoted) > 1:
+            self.study.intend_promotions(promoted)
         for number in {*promoted, *(() if leased is None else (leased,))}:
-            if (reopened := self._reopenable.pop(number, None)) is not None:
-                self.study.reopen(number, reopened.phase, reopened.resources)
+            self._reopen(number)
         attempt = 0
         if leased is not None:
             attempt = self._begin_attempt(leased, promoted=leased in promoted)
@@ -236,6 +247,11 @@ class Conductor:
         """Say whether a candidate is let through although hope is given up of it."""
         share = self._plan.optimism.audit_share if self._plan.optimism else 0.0
         return derived_seed(self._plan.seed, "audit", number) < share * 2**31
+
+    def _reopen(self, number: int) -> None:
+        """Take a candidate up again if it was stopped."""
+        if (reopened := self._reopenable.pop(number, None)) is not None:
+            self.study.reopen(number, reopened.phase, reopened.resources)
 
     def _begin_attempt(self, number: int, *, promoted: bool) -> int:
         record = self.study.records[number]

@@ -29,6 +29,7 @@ Propose = Callable[[Collection[int]], Admitted | Promoted | None]
 when the space has nothing new to offer."""
 Fits = Callable[[Resources], bool]
 """Says whether a trial of that shape could start now."""
+_EXHAUSTED = "the space has no new candidate within the bounds to offer"
 
 
 class Engine:
@@ -49,6 +50,7 @@ class Engine:
         optimism: Optimism | None = None,
         audited: Callable[[int], bool] = lambda number: False,
         failure_policy: FailurePolicy | None = None,
+        exhausted: bool = False,
         records: Iterable[CandidateRecord] = (),
     ) -> None:
         """Begin, or go on from `records`: a study's candidates as they stand in its storage.
@@ -57,6 +59,7 @@ class Engine:
             advised: `propose` says who is promoted as long as it may start new candidates; the
                 rungs say so afterwards.
             audited: says of a candidate that hope is given up of whether it is let through.
+            exhausted: `propose` has nothing new to offer, and is not asked.
         """
         self.goal = goal
         self._roster = Roster(point, goal.max_epochs, halving, optimism)
@@ -66,7 +69,7 @@ class Engine:
         self._propose = propose
         self._waiting: deque[int] = deque()
         self._promoted: list[int] = []
-        self._exhausted: str | None = None
+        self._exhausted = _EXHAUSTED if exhausted else None
         self._halted: str | None = None
         self._bugs = BugsInARow()
         self._limits = Limits(goal)
@@ -191,7 +194,7 @@ class Engine:
                 self._roster.add(found.number, Entry(found.resources, Phase.QUEUED))
                 self._waiting.append(found.number)
                 return
-            self._exhausted = "the space has no new candidate within the bounds to offer"
+            self._exhausted = _EXHAUSTED
         for number in self._roster.spared():
             self._promote(number)
 
@@ -211,7 +214,7 @@ class Engine:
             return Verdict.STOP
         if self._gives_up(number):
             return Verdict.ABANDON
-        if self._limits.reached is not None:
+        if self._halted is not None or self._limits.reached is not None:
             return Verdict.PAUSE
         rung = self._roster.rungs.get(epoch.number)
         if rung is None or rung.has_left(number):

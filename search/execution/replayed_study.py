@@ -18,7 +18,7 @@ from search.study.notes import SPENT_NOTE
 from search.study.order import Leased, Promoted, Reopened, Suggested
 from search.study.records import CandidateRecord, Phase, Rejection
 from search.study.stored import Proposal
-from search.study.study import Study
+from search.study.study import PROMOTIONS_NOTE, Study
 
 _SUGGESTED_DIGITS = 1e-9
 """How far apart numbers may be that a sampler suggested, absolutely and in relation."""
@@ -37,7 +37,7 @@ class ReplayedStudy(Study):
     def take_over_notes(self) -> None:
         """Note what was noted beside the trials, before the search or for all of it."""
         for name, value in self._recorded.notes().items():
-            if not name.startswith("session:") and name != SPENT_NOTE:
+            if not name.startswith("session:") and name not in (SPENT_NOTE, PROMOTIONS_NOTE):
                 self.set_note(name, value)
 
     def bring_over(self, trial: FrozenTrial) -> None:

@@ -256,8 +256,9 @@ class _Simulation:
         self.finished_s[number] = self._clock.now_s
         verdict = Verdict.STOP
         if isinstance(outcome, EpochResult):
+            known = self._conductor.study.records[number].epochs
             verdict = self._conductor.report(number, lease.attempt, [outcome])
-            if self._conductor.study.records[number].epochs >= outcome.number:  # it counts
+            if self._conductor.study.records[number].epochs > known:  # it counts, and is new
                 self.epoch_order.append((number, outcome.number))
         else:
             cause = classify(outcome)

@@ -10,6 +10,7 @@ import numpy as np
 from cluster.ledger import Ledger, slots
 from cluster.resources import Capacity, Resources
 from search.errors import StudyError
+from search.named_failures import with_named_failures
 from search.objectives import Bound, is_exact
 from search.problem import Problem, candidate_resources, measured_costs
 from search.sampling.drawing import Draft, DrawnTrial, draft
@@ -41,6 +42,7 @@ class Outline:
         Raises:
             StudyError: nothing that was drawn keeps the bounds.
         """
+        problem = with_named_failures(problem)
         measured = measured_costs(problem)
         exact = [bound for bound in bounds if not is_exact(bound.name, measured)]
         rng = np.random.default_rng(seed)

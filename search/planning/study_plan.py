@@ -20,9 +20,10 @@ from search.planning.forecast import Forecast, forecast
 from search.planning.outline import Outline, Slots
 from search.planning.probe import Probe, chosen
 from search.problem import Problem
-from search.running import begin, plan, problem_spec, readable, require_spendable, trial_shapes
+from search.running import begin, problem_spec, readable, require_spendable, trial_shapes
 from search.study.folder import StudyFolder
 from search.study.study import Study
+from search.study_file.plan import plan
 from search.study_file.reading import StudyFile
 from search.warm_start import open_earlier
 

@@ -8,6 +8,7 @@ from ecgmodels.export.onnx import TOLERANCE
 from search.reports.front_latency import MemberLatency
 from search.reports.progress import format_value
 from search.retraining.exporting import FILES, Export
+from search.study.fronts import NO_FRONT
 
 _METRICS = ("mean_f1", "macro_f1", "macro_auc")
 
@@ -91,7 +92,7 @@ def _of_validation(export: Export) -> list[str]:
 def latency_table(members: Sequence[MemberLatency]) -> str:
     """Return a row a member of the front, smallest first."""
     if not members:
-        return "no candidate has finished an epoch yet"
+        return f"the front is empty: {NO_FRONT}"
     kinds = list(members[0].latency)
     header = ["trial", "parameters", "macs"]
     header += [f"{kind} {percentile}" for kind in kinds for percentile in ("p50", "p99")]

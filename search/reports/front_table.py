@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterable
 
 from search.reports.descriptions import describe_configuration
-from search.reports.progress import format_value
-from search.study.fronts import front_records
+from search.reports.progress import counted, format_value
+from search.study.fronts import NO_FRONT, front_records
 from search.study.records import CandidateRecord, Failure, Phase
 from search.study.study import Study
 
@@ -16,7 +16,7 @@ def front_table(study: Study) -> str:
     """Return the front, smallest first, with what the whole study did in a last line."""
     records = front_records(study)
     if not records:
-        return f"the front is empty: no candidate has a result\n\n{_summary(study)}"
+        return f"the front is empty: {NO_FRONT}\n\n{_summary(study)}"
     learned = [o.metric for o in study.objectives if not o.exact]
     rows = [_row(record, learned) for record in records]
     header = ["trial", *records[0].costs, *learned, "epochs", "seconds", "configuration"]
@@ -37,16 +37,16 @@ def _row(record: CandidateRecord, learned: list[str]) -> list[str]:
 def _summary(study: Study) -> str:
     own = [record for record in study.records.values() if record.imported is None]
     imported = len(study.records) - len(own)
-    taken_over = f"; {imported} candidates imported" if imported else ""
+    taken_over = f"; {counted(imported, 'candidate')} imported" if imported else ""
     phases = Counter(record.phase for record in own)
     parts = [f"{phases[phase]} {phase.value}" for phase in Phase if phases[phase]]
     by_phase = f" ({', '.join(parts)})" if parts else ""
     epochs = sum(record.epochs for record in own)
     seconds = sum(record.seconds for record in own)
     return (
-        f"{len(own)} candidates tried{by_phase}, "
-        f"{len(study.rejections)} proposals turned down untrained; "
-        f"{epochs} epochs, {seconds:.0f} s of training"
+        f"{counted(len(own), 'candidate')} tried{by_phase}, "
+        f"{counted(len(study.rejections), 'proposal')} turned down untrained; "
+        f"{counted(epochs, 'epoch')}, {seconds:.0f} s of training"
         f"{taken_over}"
         f"{_causes('failed', (r.failure for r in study.records.values() if r.failure))}"
         f"{_causes('tried again', (s for r in study.records.values() for s in r.setbacks))}"

@@ -95,6 +95,12 @@ def _used(goal: Goal, epochs: int, spent: Spending) -> Iterator[str]:
             yield f"{used:.3g}/{limit:,.10g} {unit}"
 
 
+def counted(count: int, noun: str, *verb: str) -> str:
+    """Return "1 candidate" or "12 candidates"; with ("was", "were"), the verb behind that."""
+    words = [str(count), noun if count == 1 else f"{noun}s", *verb[count != 1 :][:1]]
+    return " ".join(words)
+
+
 def format_value(value: float | None) -> str:
     """Return a count with thousands separators, a score with four digits, or a dash."""
     if value is None:

@@ -16,7 +16,8 @@ from ecgmodels.models.efficientecg.config import EfficientECGConfig
 from search.ecg_problem import data_shape
 from search.objectives import Bound, is_exact
 from search.problem import ProblemSpec, measured_costs
-from search.study_file.reading import MEASURED_COSTS, StudyFile
+from search.study_file.measures import MEASURED_COSTS
+from search.study_file.reading import StudyFile
 from spaces import CandidateRefused, build_space
 
 QUANTILES: Mapping[str, float] = {"min": 0.0, "5%": 0.05, "50%": 0.5, "95%": 0.95, "max": 1.0}

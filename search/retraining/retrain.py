@@ -14,28 +14,27 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from cluster.connect import connect
 from cluster.ledger import require_fit
 from cluster.resources import Resources
 from ecgmodels import TrainingConfig, read_model, save_model
-from ecgmodels.data import Dataset
-from ecgmodels.export.card import non_causal_parts, split_hash
 from ecgmodels.training.threads import allowed_cpus, torch_threads
 from search.ecg_problem import ECGProblem
 from search.engine.failures import LOSS_MESSAGES, explain
 from search.engine.lease import Lease, candidate_name
 from search.errors import StudyError
+from search.interruption import Interruption
 from search.problem import ProblemSpec, ReplayTrial, rebuild_candidate
 from search.reports.progress import format_value
 from search.retraining.evaluation import Evaluation, evaluate, evaluation_threads
-from search.running import Interruption, problem_spec
+from search.retraining.model_card import model_card
+from search.running import problem_spec
 from search.sampling.samplers import derived_seed
 from search.study.checkpoints import CheckpointFolder
 from search.study.folder import StudyFolder
-from search.study.fronts import most_accurate
-from search.study.records import CandidateRecord, EpochResult
+from search.study.fronts import NO_FRONT, most_accurate
+from search.study.records import CandidateRecord
 from search.study.study import Study
 from search.study_file.reading import StudyFile
 
@@ -105,6 +104,7 @@ def retrain(
         require_fit(connection.capacity, resources, "retraining")
         show(f"on       {connection.description}")
         stack.callback(shutil.rmtree, folder.ray, ignore_errors=True)
+        metric = next(o.metric for o in study.objectives if not o.exact)
         retrained = []
         for record in chosen:
             if interruption.requested:
@@ -114,7 +114,7 @@ def retrain(
                 f"trial {record.number}: {format_value(record.costs['parameters'])} parameters, "
                 f"{lease.max_epochs} epochs on {resources}"
             )
-            _train(lease, spec, folder.ray, interruption, show)
+            _train(lease, spec, folder.ray, interruption, metric, show)
             threads_limit = cpus or allowed_cpus()
             retrained.append(_take_home(study, record, lease, spec, threads_limit, show))
         return retrained
@@ -133,7 +133,7 @@ def _chosen(study: Study, options: RetrainOptions) -> Sequence[CandidateRecord]:
     chosen = most_accurate(study, options.top or 1)
     if not chosen:
         raise StudyError(
-            "the study has no front yet: no candidate has finished an epoch",
+            f"the study has no front: {NO_FRONT}",
             hint="search first with `ecgsearch run STUDY.toml`",
         )
     return chosen
@@ -207,9 +207,10 @@ def _train(
     spec: ProblemSpec,
     ray_folder: Path,
     interruption: Interruption,
+    metric: str,
     show: Callable[[str], None],
 ) -> None:
-    """Train to the last epoch, unless a checkpoint is there already."""
+    """Train to the last epoch, unless a checkpoint is there already; show `metric` and loss."""
     from search.execution.train_trainer import TrainRun, open_mailbox
 
     latest = CheckpointFolder(lease.checkpoints).latest()
@@ -223,7 +224,7 @@ def _train(
                 last = report[-1]
                 show(
                     f"  epoch {last.number}/{lease.max_epochs}  "
-                    f"mean_f1 {last.metrics['mean_f1']:.4f}  "
+                    f"{metric} {last.metrics[metric]:.4f}  "
                     f"train_loss {last.metrics['train_loss']:.4f}  {last.seconds:.1f} s"
                 )
         except OSError:  # nobody reads what is shown any more
@@ -276,64 +277,9 @@ def _take_home(
     with torch_threads(threads):
         test = evaluate(model, dataset, dataset.test(), normalisation, part="test")
     folder = lease.checkpoints.parent
-    save_model(folder, model, _card(dataset, problem, record, lease, last, validation, test))
+    save_model(folder, model, model_card(problem, record, lease, last, validation, test))
     for evaluation in (validation, test):
         show(evaluation.to_text())
     show(f"  this was reading {len(study.test_readings)} of the test part in this study")
     show(f"  model: {folder}")
     return Retrained(record=record, folder=folder, validation=validation, test=test)
-
-
-def _card(
-    dataset: Dataset,
-    problem: ECGProblem,
-    record: CandidateRecord,
-    lease: Lease,
-    last: EpochResult,
-    validation: Evaluation,
-    test: Evaluation,
-) -> dict[str, Any]:
-    manifest = dataset.manifest
-    candidate = problem.suggest(ReplayTrial(record.params))
-    used = candidate.model.features
-    non_causal = [name for name in manifest.non_causal_features if name in used]
-    return {
-        "trial": record.number,
-        "key": lease.key,
-        "parameters": int(record.costs["parameters"]),
-        "macs": int(record.costs["macs"]),
-        "leads": list(dataset.leads),
-        "rate_hz": dataset.rate_hz,
-        "task": manifest.task,
-        "multi_label": dataset.multi_label,
-        "score": dataset.score,
-        "classes": list(dataset.classes),
-        "scored_classes": list(dataset.scored_classes),
-        "features": list(dataset.features),
-        "non_causal_features": non_causal,
-        "template": candidate.model.template,
-        "non_causal": non_causal_parts(
-            filtered=manifest.options.filter_hz is not None,
-            features=non_causal,
-            template=candidate.model.template,
-        ),
-        "uv_per_unit": manifest.uv_per_unit,
-        "samples_before": manifest.samples_before,
-        "preprocessing": manifest.options.to_dict(),
-        "normalisation": dataset.normalisation(problem.split).to_dict(),
-        "dataset": {
-            "database": manifest.database,
-            "version": manifest.database_version,
-            "hash": dataset.hash,
-            "shared_patients": [list(records) for records in manifest.shared_patients],
-        },
-        "split": problem.split,
-        "split_hash": split_hash(dataset, problem.split),
-        "training": candidate.training.to_dict(),
-        "epochs": last.number,
-        "kept_epoch": last.kept or last.number,
-        "workers": lease.resources.workers,
-        "seed": lease.seed,
-        "validation": validation.to_dict(),
-        "test": test.to_dict(),
-    }

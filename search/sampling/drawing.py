@@ -22,6 +22,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
+from search.named_failures import with_named_failures
 from search.problem import Problem, candidate_key
 from spaces import CandidateRefused
 
@@ -139,7 +140,12 @@ class Draft:
 
 
 def draft(problem: Problem, trial: DrawnTrial) -> Draft | None:
-    """Return what the space makes of a drawn trial; None where it refuses it."""
+    """Return what the space makes of a drawn trial; None where it refuses it.
+
+    Raises:
+        StudyError: the problem's code failed; the message says where, and with which parameters.
+    """
+    problem = with_named_failures(problem)
     try:
         candidate = problem.suggest(trial)
     except CandidateRefused:
@@ -149,7 +155,7 @@ def draft(problem: Problem, trial: DrawnTrial) -> Draft | None:
         distributions=trial.distributions,
         candidate=candidate,
         key=candidate_key(problem, candidate),
-        costs={name: float(value) for name, value in problem.cost(candidate).items()},
+        costs=dict(problem.cost(candidate)),
     )
 
 

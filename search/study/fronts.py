@@ -9,6 +9,9 @@ from search.objectives import objective_vector
 from search.study.records import CandidateRecord, Phase
 from search.study.study import Study
 
+NO_FRONT = "no candidate has finished an epoch, or all that did failed"
+"""Why a front is empty."""
+
 
 def front_records(study: Study) -> list[CandidateRecord]:
     """Return the non-dominated candidates by the results of the models they keep, smallest first.

@@ -41,6 +41,7 @@ from search.study.trials import StudyTrials
 
 SCALES_NOTE = "scales"
 AGENDA_NOTE = "agenda"
+PROMOTIONS_NOTE = "promotions"
 SAMPLER_NOTES = (SCALES_NOTE, AGENDA_NOTE)
 """Names of what the front sampler notes as it goes (`search.sampling.front_sampler`)."""
 
@@ -125,6 +126,23 @@ class Study(StudyTrials):
         if self._records[number].resources != resources:
             self._set(number, "resources", dataclasses.asdict(resources))
             self._records[number] = dataclasses.replace(self._records[number], resources=resources)
+
+    def intend_promotions(self, numbers: Sequence[int]) -> None:
+        """Note that several paused candidates are to train on, before each is promoted or leased.
+
+        A kill in between can then not part what was decided at once.
+        """
+        self.set_note(PROMOTIONS_NOTE, {"after": self._places, "numbers": list(numbers)})
+
+    @property
+    def unfinished_promotions(self) -> list[int]:
+        """Who was to be promoted with others and, because of a kill, was not."""
+        noted = self.note(PROMOTIONS_NOTE) or {"after": 0, "numbers": []}
+        return [
+            number
+            for number in noted["numbers"]
+            if max(self._noted.get(number, 0), self._last_lease(number)) <= noted["after"]
+        ]
 
     def promote(self, number: int) -> None:
         """Note that a paused candidate is to train on, though no lease begins yet."""

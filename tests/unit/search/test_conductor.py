@@ -22,6 +22,7 @@ from search.engine.goal import Goal
 from search.engine.halving import ParetoHalving
 from search.engine.lease import Lease
 from search.errors import StudyError
+from search.execution.replay import replay
 from search.study.creation import create_study
 from search.study.records import CandidateRecord, EpochResult, Failure, Phase
 from search.study.study import Study
@@ -334,6 +335,32 @@ def test_a_search_killed_at_any_write_is_finished_by_who_takes_it_up(
                 finished = {n: record for n, record in records.items() if record.phase.is_final}
     require_sound(study, candidates)
     assert Study(storage, NAME, TOY_OBJECTIVES).records == study.records
+
+
+def test_candidates_that_are_promoted_at_once_all_train_on_wherever_a_kill_falls(
+    tmp_path: Path,
+) -> None:
+    """When nothing new is left, all members of the front are promoted in one decision."""
+
+    def epochs_of(writes: float) -> list[int]:
+        storage = MortalStorage()
+        create_study(storage, NAME, TOY_OBJECTIVES)
+        for storage.writes_left in (writes, math.inf):
+            study = Study(storage, NAME, TOY_OBJECTIVES)
+            folder = tmp_path / str(writes)
+            try:
+                conductor = conductor_of(study, plan(8, halving=HALVING), checkpoints=folder)
+                carry_out(conductor, ToyProblem(), slots=1)
+                conductor.conclude()
+                break
+            except Killed:
+                continue
+        assert replay(study, ToyProblem()).difference is None
+        return [record.epochs for record in study.records.values()]
+
+    undisturbed = epochs_of(math.inf)
+    for writes in range(50, 80):  # the promotions are among these
+        assert epochs_of(writes) == undisturbed
 
 
 @pytest.fixture(scope="module")

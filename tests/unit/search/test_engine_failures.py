@@ -49,9 +49,25 @@ def test_a_candidate_that_is_beyond_a_bug_does_not_hide_it() -> None:
     for number in range(1, 4):
         assert engine.next(anything) == Start(number)
         engine.failed(number, Cause.BUG, BUG)
-        assert report(engine, 0, 1 + number) is Verdict.CONTINUE
-    engine.failed(0, Cause.LOST_WORKER, "gone")
+        halted = number == 3
+        after = Verdict.PAUSE if halted else Verdict.CONTINUE
+        assert report(engine, 0, 1 + number) is after
     assert isinstance(engine.next(anything), Done)
+
+
+def test_after_a_halt_whoever_runs_is_paused_at_the_next_epoch_and_goes_on_from_there() -> None:
+    engine = engine_of(10, halving=None)
+    for number in range(5):
+        assert engine.next(anything) == Start(number)
+    for number in range(3):
+        engine.failed(number, Cause.BUG, BUG)
+    assert report(engine, 3, 1) is Verdict.PAUSE
+    assert report(engine, 4, 1) is Verdict.PAUSE
+    assert isinstance(engine.next(anything), Done)
+    paused = [record(number, Phase.PAUSED, [0.5]) for number in (3, 4)]
+    failed = [record(number, Phase.FAILED) for number in range(3)]
+    resumed = engine_of(10, halving=None, records=[*failed, *paused])
+    assert [resumed.next(anything), resumed.next(anything)] == [Resume(3), Resume(4)]
 
 
 def test_a_candidate_that_gets_through_the_epoch_of_a_bug_ends_the_row() -> None:

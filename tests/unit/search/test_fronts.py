@@ -12,9 +12,11 @@ from optuna.storages import InMemoryStorage
 
 from cluster.resources import Resources
 from search.objectives import Objective
+from search.reports.export_table import latency_table
 from search.reports.front_table import front_table
+from search.reports.progress import counted
 from search.study.creation import create_study
-from search.study.fronts import front_records, front_rows, most_accurate
+from search.study.fronts import NO_FRONT, front_records, front_rows, most_accurate
 from search.study.records import EpochResult, Failure, Phase
 from search.study.stored import Proposal
 from search.study.study import Study
@@ -158,8 +160,9 @@ def test_without_a_front_the_table_says_what_became_of_the_candidates() -> None:
     assert front_table(study).splitlines()[-1].startswith("0 candidates tried, 0 proposals")
     study.fail(add(study, 10, 0.3), Failure(cause="bug", message="...", attempt=1))
     first, *_, last = front_table(study).splitlines()
-    assert first == "the front is empty: no candidate has a result"
-    assert last.startswith("1 candidates tried (1 failed), ")
+    assert first == f"the front is empty: {NO_FRONT}"
+    assert last.startswith("1 candidate tried (1 failed), 0 proposals turned down")
+    assert "; 1 epoch, " in last
     assert last.endswith("; failed: 1 x bug")
 
 
@@ -173,3 +176,18 @@ def test_most_accurate_follows_the_direction_of_the_objective() -> None:
     add(study, 10, 0.3)
     add(study, 20, 0.6)
     assert [record.params["size"] for record in most_accurate(study, 1)] == [20]
+
+
+def test_a_front_that_failures_emptied_is_not_said_to_have_no_epochs() -> None:
+    study = study_of()
+    study.fail(add(study, 10, 0.3), Failure(cause="bug", message="...", attempt=1))
+    assert not front_records(study)
+    assert latency_table([]) == f"the front is empty: {NO_FRONT}"
+    assert NO_FRONT.endswith("or all that did failed")
+
+
+def test_one_candidate_is_not_counted_in_the_plural() -> None:
+    assert counted(1, "epoch") == "1 epoch"
+    assert counted(12, "epoch") == "12 epochs"
+    assert counted(1, "candidate", "was", "were") == "1 candidate was"
+    assert counted(0, "candidate", "was", "were") == "0 candidates were"

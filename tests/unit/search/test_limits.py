@@ -25,10 +25,11 @@ from search.engine.spending import Spending
 from search.errors import StudyError
 from search.execution.replay import replay
 from search.execution.simulator import SimulationResult, simulate_plan
-from search.running import goal, limit_reached, require_spendable
+from search.running import limit_reached, require_spendable
 from search.study.creation import create_study
 from search.study.records import CandidateRecord, EpochResult, Hearing, Phase
 from search.study.study import Study
+from search.study_file.plan import goal
 from search.study_file.reading import StudyFile
 from tests.toy import TOY_OBJECTIVES, ToyProblem
 

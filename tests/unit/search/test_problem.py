@@ -135,7 +135,7 @@ def test_a_replay_answers_from_known_parameters() -> None:
 
 def test_a_space_that_asks_for_more_than_it_did_is_refused() -> None:
     params = {"act": "silu", "depth": 3}
-    with pytest.raises(StudyError, match="now asks for 'rate', which candidate k was made without"):
+    with pytest.raises(StudyError, match="now asks for 'rate', which a candidate was made without"):
         rebuild_candidate(Bare(), params, "k")
 
 

@@ -9,9 +9,9 @@ import pytest
 
 from search.cli import main
 from search.engine.conductor import Conductor
-from search.running import plan
 from search.study.folder import StudyFolder
 from search.study.study import Study
+from search.study_file.plan import plan
 from search.study_file.reading import StudyFile
 from tests.toy import ToyProblem
 from tests.unit.search.driving import carry_out

@@ -144,6 +144,16 @@ def test_a_budget_of_epochs_is_spent_and_not_overdrawn(workers: int) -> None:
     assert {trial.state for trial in result.trials} <= {"done", "stopped"}
 
 
+def test_epochs_that_are_trained_again_after_memory_ran_out_are_not_told_twice() -> None:
+    result = simulate(
+        ToyProblem(fail="memory"), LOG, max_epochs=3, candidates=2, halving=None, sampler="random"
+    )
+    assert all(record.batch_parts == 2 for record in result.study.records.values())
+    assert sorted(result.epoch_order) == [(n, e) for n in (0, 1) for e in (1, 2, 3)]
+    spent = [spent for spent, _ in result.hypervolume_trace((0.0, 3.0))]
+    assert spent == [1, 2, 3, 4, 5, 6]
+
+
 def test_a_search_needs_something_that_ends_it() -> None:
     with pytest.raises(StudyError, match="nothing would end the search"):
         simulate(ToyProblem(), LOG, max_epochs=9)

@@ -21,7 +21,6 @@ from search.errors import StudyError, StudyFileError
 from search.execution.replay import replay
 from search.objectives import Bound
 from search.problem import Problem, ProblemSpec
-from search.running import plan
 from search.sampling.importing import imported_candidates
 from search.sampling.prior import noted_priors
 from search.study.creation import create_study
@@ -29,6 +28,7 @@ from search.study.folder import StudyFolder
 from search.study.fronts import front_records
 from search.study.records import EpochResult, Phase
 from search.study.study import Study
+from search.study_file.plan import plan
 from search.study_file.reading import StudyFile
 from search.warm_start import enqueued, read_earlier, require_candidates, take_over
 from tests.toy import TOY_OBJECTIVES, ToyProblem
