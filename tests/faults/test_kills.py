@@ -10,7 +10,6 @@ import random
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +18,8 @@ import pytest
 from optuna.trial import FrozenTrial
 
 from search.study.folder import StudyFolder
-from tests.integration.conftest import ECG_STUDY
 from tests.integration.driver import (
+    ECG_STUDY,
     Home,
     StudyOnDisk,
     command_of,
@@ -56,12 +55,6 @@ class Trained:
         return sorted(epoch for epoch, times in self.epochs(key).items() if times > 1)
 
 
-@pytest.fixture(scope="module")
-def head() -> Iterator[RayHead]:
-    with start_head(cpus=2) as started:
-        yield started
-
-
 @pytest.mark.parametrize(
     "kill",
     [
@@ -70,7 +63,7 @@ def head() -> Iterator[RayHead]:
     ],
 )
 def test_a_search_whose_driver_is_killed_at_a_random_moment_ends_whole_and_loses_little(
-    home: Home, head: RayHead, kill: int
+    home: Home, ray_head: RayHead, kill: int
 ):
     moments = random.Random(kill)
     trained = Trained(home.path / "trained")
@@ -83,7 +76,7 @@ def test_a_search_whose_driver_is_killed_at_a_random_moment_ends_whole_and_loses
     study = home.study("toy")
     # From the first line of the journal to nearly its last one.
     lines = moments.randrange(1, 80)
-    with home.start(*command, at=head.address) as driver:
+    with home.start(*command, at=ray_head.address) as driver:
         driver.wait_until(lambda: study.text().count("\n") >= lines)
         time.sleep(moments.uniform(0.0, 0.1))
         driver.kill()
@@ -91,7 +84,7 @@ def test_a_search_whose_driver_is_killed_at_a_random_moment_ends_whole_and_loses
         _tear(study, moments)
     before = _known(study)
 
-    ended = home.run(*command, at=head.address)
+    ended = home.run(*command, at=ray_head.address)
     assert ended.returncode == 0, ended.stderr
     study.assert_whole(6)
     _assert_kept(study, before)
@@ -107,7 +100,7 @@ def test_a_search_whose_driver_is_killed_at_a_random_moment_ends_whole_and_loses
 @only_by_make_faults
 @pytest.mark.timeout(400)
 def test_between_rungs_a_killed_driver_costs_a_minute_of_training_at_most(
-    home: Home, head: RayHead
+    home: Home, ray_head: RayHead
 ):
     trained = Trained(home.path / "trained")
     command = (
@@ -122,10 +115,10 @@ def test_between_rungs_a_killed_driver_costs_a_minute_of_training_at_most(
         ),
     )
     study = home.study("long")
-    with home.start(*command, at=head.address) as driver:
+    with home.start(*command, at=ray_head.address) as driver:
         driver.wait_until(study.has_epochs(random.Random(0).randrange(33, 42)), timeout_s=150)
         driver.kill()
-    ended = home.run(*command, at=head.address)
+    ended = home.run(*command, at=ray_head.address)
     assert ended.returncode == 0, ended.stderr
     study.assert_whole(1)
     (trial,) = study.trials()
@@ -321,3 +314,18 @@ def _kill_a_rank() -> None:
 
 def _lines_of(study: StudyOnDisk, number: int) -> list[str]:
     return [json.dumps(line) for line in study.operations() if line.get("trial_id") == number]
+
+
+@only_by_make_faults
+def test_a_driver_whose_own_ray_lost_its_control_service_ends_soon_and_the_study_goes_on(
+    home: Home,
+):
+    file = home.write_toy_study("toy", candidates=2, epochs=EPOCHS, epoch_s=0.3)
+    with home.start("run", file, "--cpus", "2") as driver:
+        driver.wait_until(home.study("toy").has_epochs(1))
+        (head,) = [pid for pid in driver.survivors() if "gcs_server" in command_of(pid)]
+        os.kill(head, signal.SIGKILL)
+        assert driver.wait(30) != 0
+    again = home.run("run", file, "--cpus", "2")
+    assert again.returncode == 0, again.stderr
+    home.study("toy").assert_whole(2)

@@ -1,4 +1,4 @@
-"""Ray clusters and searches shared by the integration tests.
+"""Ways to a Ray cluster, and a search, shared by the integration tests.
 
 No cluster sees a Ray token of the user's.
 """
@@ -9,18 +9,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from .driver import Home, StudyOnDisk, make_home
-from .ray_head import RayHead, start_head, start_nodes
-
-
-@pytest.fixture(scope="session")
-def ray_head() -> Iterator[RayHead]:
-    """A real head with dashboard and two CPUs, for subprocesses: `env=ray_head.env`, or `submit`.
-
-    Shared by all tests: leave nothing running on it.
-    """
-    with start_head(cpus=2) as head:
-        yield head
+from .driver import Home, StudyOnDisk
+from .ray_head import RayHead, start_nodes
 
 
 @pytest.fixture
@@ -48,42 +38,6 @@ def clean_ray(monkeypatch: pytest.MonkeyPatch, tmp_path) -> pytest.MonkeyPatch:
     home.mkdir()
     monkeypatch.setenv("HOME", str(home))
     return monkeypatch
-
-
-@pytest.fixture
-def home(tmp_path) -> Iterator[Home]:
-    """An empty folder to start commands in."""
-    with make_home(tmp_path) as made:
-        yield made
-
-
-@pytest.fixture(scope="session")
-def ecg_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
-    """A folder with synthetic recordings, `data/ecg` prepared from them, and `ecg.toml`.
-
-    Shared by all tests: copy what you want to change.
-    """
-    with make_home(tmp_path_factory.mktemp("ecg")) as made:
-        (made.path / "ecg.toml").write_text(ECG_STUDY)
-        for command in (
-            ("data", "synthesise", "--out", "recordings", "--records", "10", "--seconds", "30"),
-            (
-                *("data", "prepare", "synthetic", "--source", "recordings", "--out", "data/ecg"),
-                *("--processes", "1"),
-            ),
-        ):
-            ended = made.run(*command)
-            assert ended.returncode == 0, ended.stderr
-        yield made
-
-
-ECG_STUDY = """
-name = "ecg"
-dataset = "data/ecg"
-space = {ranges = {base = ["tiny"], phi = [-3.0, -2.0]}}
-budget = {candidates = 6, epochs = 3}
-training = {batch_size = 32, segments_per_epoch = 64}
-"""
 
 
 @dataclass(frozen=True, kw_only=True)

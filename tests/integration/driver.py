@@ -3,6 +3,7 @@
 A driver is ended by the id of its session, never by name, so that nothing of it survives a test.
 """
 
+import io
 import json
 import os
 import shutil
@@ -12,10 +13,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import optuna
 from optuna.storages import JournalStorage
@@ -25,6 +27,14 @@ from optuna.trial import FrozenTrial, TrialState
 from .ray_head import end_session, living, session_members
 
 REPOSITORY = Path(__file__).parents[2]
+
+ECG_STUDY = """
+name = "ecg"
+dataset = "data/ecg"
+space = {ranges = {base = ["tiny"], phi = [-3.0, -2.0]}}
+budget = {candidates = 6, epochs = 3}
+training = {batch_size = 32, segments_per_epoch = 64}
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +53,27 @@ class Home:
             return subprocess.CompletedProcess(
                 arguments, driver.process.returncode, driver.output(), driver.errors()
             )
+
+    def call(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """`ecgsearch ARGUMENTS` in this process, which has imported what a new one would have to.
+
+        For what is over at once, starts no Ray and leaves the process as it is.
+        """
+        from search.cli import main
+
+        out, err = io.StringIO(), io.StringIO()
+        with (
+            redirect_stdout(out),
+            redirect_stderr(err),
+            chdir(self.path),
+            mock.patch.dict(os.environ, self.env, clear=True),
+            mock.patch.object(sys, "path", [*sys.path]),
+        ):
+            try:
+                status = main(arguments)
+            except SystemExit as ended:  # argparse's way to refuse
+                status = ended.code
+        return subprocess.CompletedProcess(arguments, status, out.getvalue(), err.getvalue())
 
     @contextmanager
     def start(self, *arguments: str, at: str | None = None) -> Iterator["Driver"]:

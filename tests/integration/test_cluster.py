@@ -40,6 +40,8 @@ def test_a_local_ray_is_on_loopback_and_leaves_nothing_behind(clean_ray, tmp_pat
 
         started = living_children() - before
         assert len(started) > 3
+        # Nor does a signal for the caller's whole group, as `timeout` sends it, reach any of them.
+        assert os.getpgrp() not in map(os.getpgid, started)
         assert listening_beyond_loopback(started) == []
         temp_dir = Path(ray.get_runtime_context().get_temp_dir())
     assert not temp_dir.exists()

@@ -109,21 +109,21 @@ def test_the_card_stays_as_the_training_wrote_it(taken: Taken):
 
 def test_another_dataset_than_the_models_is_refused(taken: Taken):
     other = ("data", "prepare", "synthetic", "--source", "recordings", "--out", "data/other")
-    assert taken.home.run(*other, "--rate-hz", "100", "--processes", "1").returncode == 0
-    ended = taken.home.run("export", "model", "--dataset", "data/other", "--out", "refused")
+    assert taken.home.call(*other, "--rate-hz", "100", "--processes", "1").returncode == 0
+    ended = taken.home.call("export", "model", "--dataset", "data/other", "--out", "refused")
     assert_two_lines(ended, "data/other is not the dataset that the model was trained on")
     assert not (taken.home.path / "refused").exists()
 
 
 def test_a_folder_without_a_model_is_refused(taken: Taken):
-    assert_two_lines(taken.home.run("export", "recordings"), "card.json cannot be read")
+    assert_two_lines(taken.home.call("export", "recordings"), "card.json cannot be read")
 
 
 def test_every_member_of_the_front_is_measured(searched: Searched):
     ended = searched.home.run("latency", "studies/ecg", "--repeats", "100", "--json")
     assert ended.returncode == 0, ended.stderr
     rows = json.loads(ended.stdout)
-    front = json.loads(searched.home.run("pareto", "studies/ecg", "--json").stdout)
+    front = json.loads(searched.home.call("pareto", "studies/ecg", "--json").stdout)
     assert [row["trial"] for row in rows] == [row["trial"] for row in front]
     for row in rows:
         assert list(row["latency"]) == ["eager", "folded", "onnx"]
@@ -134,4 +134,4 @@ def test_every_member_of_the_front_is_measured(searched: Searched):
 
 
 def test_latencies_of_no_study_are_refused(searched: Searched):
-    assert_two_lines(searched.home.run("latency", "recordings"), "holds no study")
+    assert_two_lines(searched.home.call("latency", "recordings"), "holds no study")

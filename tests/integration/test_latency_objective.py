@@ -8,6 +8,7 @@ import pytest
 from optuna.trial import TrialState
 
 from .driver import Home, StudyOnDisk, assert_two_lines, make_home
+from .ray_head import RayHead
 
 pytestmark = pytest.mark.slow
 
@@ -41,11 +42,13 @@ def latencies(study: StudyOnDisk) -> dict[str, float]:
 
 
 @pytest.fixture(scope="module")
-def four(ecg_home: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
-    """A home in which five candidates were searched; told.txt is what that printed."""
+def four(
+    ecg_home: Home, ray_head: RayHead, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Home]:
+    """A home in which four candidates were searched; told.txt is what that printed."""
     with make_home(tmp_path_factory.mktemp("four")) as home:
         shutil.copytree(ecg_home.path / "data", home.path / "data")
-        ended = home.run("run", write(home, candidates=5), "--cpus", "2")
+        ended = home.run("run", write(home, candidates=4), at=ray_head.address)
         assert ended.returncode == 0, ended.stdout + ended.stderr
         (home.path / "told.txt").write_text(ended.stdout)
         yield home
@@ -63,7 +66,7 @@ def test_the_front_is_printed_with_all_four(four: Home):
 
 def test_every_candidate_has_its_latency_in_the_study_and_in_the_file(four: Home):
     study = four.study("four")
-    study.assert_whole(5)
+    study.assert_whole(4)
     measured = set(latencies(study).values())
     for trial in study.trials():
         assert trial.user_attrs["costs"]["latency_ms"] in measured
@@ -76,7 +79,7 @@ def test_every_candidate_has_its_latency_in_the_study_and_in_the_file(four: Home
 
 
 def test_every_detail_can_be_had_as_json(four: Home):
-    told = four.run("pareto", "studies/four", "--json")
+    told = four.call("pareto", "studies/four", "--json")
     rows = json.loads(told.stdout)
     for row in rows:
         assert row["latency_ms"] in latencies(four.study("four")).values()
@@ -84,16 +87,16 @@ def test_every_detail_can_be_had_as_json(four: Home):
 
 
 def test_another_device_is_another_study(four: Home):
-    ended = four.run("run", write(four, candidates=5, device="laptop"), "--cpus", "2")
+    ended = four.call("run", write(four, candidates=4, device="laptop"))
     assert_two_lines(ended, 'latency.name: the study has "desk", the file "laptop"')
 
 
-def test_a_study_that_goes_on_measures_only_what_is_new(four: Home):
+def test_a_study_that_goes_on_measures_only_what_is_new(four: Home, ray_head: RayHead):
     study = four.study("four")
     before = latencies(study)
-    ended = four.run("run", write(four, candidates=6), "--cpus", "2")
+    ended = four.run("run", write(four, candidates=5), at=ray_head.address)
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    study.assert_whole(6)
+    study.assert_whole(5)
     after = latencies(study)
     assert {name: after[name] for name in before} == before
     assert len(after) <= len(before) + 2
@@ -106,7 +109,7 @@ def test_latencies_of_another_processor_are_refused_before_anything_starts(four:
     changed["devices"]["desk"]["processor"] = "Another CPU"
     path.write_text(json.dumps(changed))
     try:
-        ended = four.run("run", write(four, candidates=7), "--cpus", "2")
+        ended = four.call("run", write(four, candidates=6))
     finally:
         path.write_text(content)
     assert_two_lines(ended, "Another CPU", "another latency.name")

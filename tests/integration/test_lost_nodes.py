@@ -21,7 +21,7 @@ from search.study.records import CandidateRecord, Phase
 from tests.toy import TOY_OBJECTIVES, ToyProblem
 
 from .driver import Home, StudyOnDisk
-from .ray_head import RayHead, start_cluster
+from .ray_head import Nodes, RayHead, start_cluster
 
 pytestmark = pytest.mark.slow
 
@@ -42,16 +42,22 @@ def running(study: StudyOnDisk) -> int:
     return sum(record.phase is Phase.RUNNING for record in records(study))
 
 
+@pytest.fixture(scope="module")
+def nodes() -> Iterator[Nodes]:
+    """Two nodes, of one CPU and of two; who kills the second one adds another in its place."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("RAY_AUTH_MODE", "disabled")
+        with start_cluster(1, 2, **WATCHFUL) as started:
+            yield started
+
+
 def test_trials_of_a_node_that_dies_go_on_elsewhere_and_a_node_that_joins_is_used(
-    home: Home, monkeypatch: pytest.MonkeyPatch
+    home: Home, nodes: Nodes
 ):
-    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     study = home.study("nodes")
-    file = home.write_toy_study("nodes", candidates=8, epochs=9, epoch_s=0.5)
-    with (
-        start_cluster(1, 2, **WATCHFUL) as nodes,
-        home.start("run", file, at=nodes.address) as driver,
-    ):
+    # So many that there is still enough to do for all once the node has joined.
+    file = home.write_toy_study("nodes", candidates=14, epochs=3, epoch_s=0.5)
+    with home.start("run", file, at=nodes.address) as driver:
         driver.wait_until(lambda: study.has_epochs(1)() and running(study) == 3)
         nodes.kill_last()
         driver.wait_until(lambda: bool(re.search("1 CPU,.* nodes have joined", driver.output())))
@@ -60,7 +66,7 @@ def test_trials_of_a_node_that_dies_go_on_elsewhere_and_a_node_that_joins_is_use
         driver.wait_until(lambda: running(study) == 3)
         assert driver.wait(120) == 0, driver.errors()
         output = driver.output()
-    study.assert_whole(8)
+    study.assert_whole(14)
     assert re.search("on       3 CPUs,.* on 2 nodes: nodes have joined or left", output)
     setbacks = [setback for record in records(study) for setback in record.setbacks]
     assert len(setbacks) >= 2
@@ -71,20 +77,16 @@ def test_trials_of_a_node_that_dies_go_on_elsewhere_and_a_node_that_joins_is_use
 
 
 def test_trials_too_wide_for_the_nodes_that_are_left_wait_until_another_joins(
-    home: Home, monkeypatch: pytest.MonkeyPatch
+    home: Home, nodes: Nodes
 ):
-    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     study = home.study("wide")
-    file = home.write_toy_study("wide", candidates=2, epochs=3, epoch_s=1.0, wide_above=0)
-    with (
-        start_cluster(1, 1, **WATCHFUL) as nodes,
-        home.start("run", file, at=nodes.address) as driver,
-    ):
+    file = home.write_toy_study("wide", candidates=2, epochs=2, epoch_s=1.0, wide_above=0)
+    with home.start("run", file, at=nodes.address) as driver:
         driver.wait_until(study.has_epochs(1))
         nodes.kill_last()
         driver.wait_until(lambda: bool(re.search("1 CPU,.* nodes have joined", driver.output())))
         driver.wait_until(lambda: running(study) == 0)
-        nodes.add(1)
+        nodes.add(2)
         assert driver.wait(120) == 0, driver.errors()
     study.assert_whole(2)
     setbacks = [setback for record in records(study) for setback in record.setbacks]

@@ -162,6 +162,6 @@ def test_the_command_prepares_on_a_cluster(
     assert f"on the Ray cluster at {ray_head.address}" in ended.stdout
     assert "1 of 14 records failed: s004a\n  fix: " in ended.stdout
     assert content(home.path / "out") == content(prepared_here)
-    refused = home.run(*command, "--address", ray_head.address, "--processes", "2")
+    refused = home.call(*command, "--address", ray_head.address, "--processes", "2")
     assert refused.returncode == 2
     assert "processes has no effect on a Ray cluster" in refused.stderr

@@ -22,6 +22,7 @@ from ecgmodels.errors import DataError
 from tests.unit.data.made_datasets import make_records, write_dataset
 
 from .driver import Home
+from .ray_head import start_nodes
 
 RECORDS = "records.arrow"
 DEVELOPMENT = "shards/development-00000.arrow"
@@ -332,9 +333,10 @@ def test_a_newer_manifest_on_the_store_is_refused(store: Store, manifest: Manife
 
 @pytest.mark.slow
 def test_a_study_searches_and_retrains_on_a_dataset_in_the_store(
-    store: Store, ecg_home: Home
+    store: Store, ecg_home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store.upload(ecg_home.path / "data" / "ecg")
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_ENDPOINT_URL_S3")
     env = {name: os.environ[name] for name in (*names, "ECGSEARCH_CACHE")}
     home = Home(path=ecg_home.path, env={**ecg_home.env, **env})
@@ -344,12 +346,13 @@ def test_a_study_searches_and_retrains_on_a_dataset_in_the_store(
         "budget = {candidates = 2, epochs = 2}\n"
         "training = {batch_size = 32, segments_per_epoch = 64}\n"
     )
-    searched = home.run("run", "remote.toml", "--cpus", "2")
-    assert searched.returncode == 0, searched.stdout + searched.stderr
-    fetched = store.downloads()
-    assert fetched.count(DEVELOPMENT) == 1  # once a node, whatever the number of trials
-    assert TEST not in fetched
-    retrained = home.run("retrain", "studies/remote", "--cpus", "2")
-    assert retrained.returncode == 0, retrained.stdout + retrained.stderr
-    assert "test (" in retrained.stdout
-    assert store.downloads().count(TEST) == 1
+    with start_nodes(2) as address:  # whose workers have the store's keys
+        searched = home.run("run", "remote.toml", at=address)
+        assert searched.returncode == 0, searched.stdout + searched.stderr
+        fetched = store.downloads()
+        assert fetched.count(DEVELOPMENT) == 1  # once a node, whatever the number of trials
+        assert TEST not in fetched
+        retrained = home.run("retrain", "studies/remote", at=address)
+        assert retrained.returncode == 0, retrained.stdout + retrained.stderr
+        assert "test (" in retrained.stdout
+        assert store.downloads().count(TEST) == 1

@@ -81,7 +81,7 @@ def test_the_test_parts_reading_is_written_into_the_study(taken_home: TakenHome)
 def test_the_most_accurate_member_of_the_front_is_retrained(
     taken_home: TakenHome, searched: Searched
 ):
-    rows = json.loads(searched.home.run("pareto", "studies/ecg", "--json").stdout)
+    rows = json.loads(searched.home.call("pareto", "studies/ecg", "--json").stdout)
     best = max(rows, key=lambda row: row["metrics"]["mean_f1"])
     assert taken_home.folder.name == f"{best['trial']:05d}-{best['key'][:12]}"
 
@@ -97,7 +97,7 @@ def test_retraining_leaves_the_searchs_trials_as_they_are(
 
 
 def test_a_damaged_test_shard_is_named_before_it_is_read_as_results(
-    taken_home: TakenHome, searched: Searched, ray_head: RayHead, tmp_path: Path
+    taken_home: TakenHome, searched: Searched, tmp_path: Path
 ):
     study = tmp_path / "study"
     shutil.copytree(searched.study.path, study)
@@ -112,25 +112,13 @@ def test_a_damaged_test_shard_is_named_before_it_is_read_as_results(
     (study / "study.json").write_text(json.dumps(described))
     before = files_under(study / "retrained")
 
-    ended = searched.home.run("retrain", str(study), at=ray_head.address)
+    ended = searched.home.call("retrain", str(study))
     assert_two_lines(ended, str(shard), "SHA-256")
     assert files_under(study / "retrained") == before
 
 
 def test_a_trial_that_is_not_in_the_study_is_refused(searched: Searched):
     assert_two_lines(
-        searched.home.run("retrain", "studies/ecg", "--trial", "77"),
+        searched.home.call("retrain", "studies/ecg", "--trial", "77"),
         "there is no trial 77 in the study",
     )
-
-
-def test_two_workers_retrain_data_parallel(searched: Searched, ray_head: RayHead, tmp_path: Path):
-    study = tmp_path / "study"
-    shutil.copytree(searched.study.path, study)
-    command = ("retrain", str(study), "--top", "1", "--workers", "2", "--epochs", "2")
-    ended = searched.home.run(*command, at=ray_head.address)
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert "2 epochs on 2 workers x (1 CPU)" in ended.stdout
-    (folder,) = StudyFolder(study).retrained.glob("*-workers-2")
-    card = json.loads((folder / "card.json").read_text())
-    assert (card["epochs"], card["workers"]) == (2, 2)

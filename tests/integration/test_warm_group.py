@@ -12,7 +12,7 @@ import ray
 from ray.util.placement_group import placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from cluster.connect import connect
+from cluster.connect import Connection
 from cluster.resources import Resources
 from search.engine.failures import explain
 from search.engine.lease import Lease, candidate_name
@@ -21,7 +21,7 @@ from search.problem import ProblemSpec, candidate_key
 from search.study.records import EpochResult
 from tests.collective import CollectiveProblem
 
-from .driver import REPOSITORY, wait_until_gone
+from .driver import wait_until_gone
 
 pytestmark = pytest.mark.slow
 
@@ -63,18 +63,7 @@ class Owner:
 
 
 @pytest.fixture(scope="module")
-def two_cpus() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as environment:
-        for name in ("RAY_ADDRESS", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
-            environment.delenv(name, raising=False)
-        paths = [str(REPOSITORY), os.environ.get("PYTHONPATH", "")]
-        environment.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
-        with connect(cpus=WORKERS):
-            yield
-
-
-@pytest.fixture(scope="module")
-def owner(two_cpus: None) -> Iterator[Any]:
+def owner(connected: Connection) -> Iterator[Any]:
     """An owner as Tune starts it: in a bundle of its own placement group, of which it takes none.
 
     The last test kills it.

@@ -1,10 +1,12 @@
 """Studies that begin from what is known, and studies that go on, on a real Ray."""
 
 import hashlib
+import json
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from optuna.trial import TrialState
@@ -87,10 +89,14 @@ def test_in_optuna_another_trial_goes_on_and_none_is_left_running(extended: Exte
 
 
 def test_the_same_command_again_changes_nothing(extended: Extended, home: Home, ray_head: RayHead):
-    count = len(extended.study.load().trials)
-    run(home, "extended.toml", ray_head)
+    def of_trials() -> list[dict[str, Any]]:
+        return [line for line in extended.study.operations() if "trial_id" in line]
+
+    before = of_trials()
+    again = run(home, "extended.toml", ray_head)
+    assert "resumed  3 candidates are known" in again.stdout
+    assert of_trials() == before
     assert records(home, "extended") == extended.after
-    assert len(extended.study.load().trials) == count
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +129,7 @@ def test_results_that_mean_something_else_are_refused_in_two_lines(
 ):
     table = '[[warm_start]]\nstudy = "studies/narrow"\nuse = "import"\nranges = ["finite"]\n'
     longer = home.write_toy_study("longer", candidates=3, epochs=4, extra=table, finite=8)
-    refused = home.run("run", longer)
+    refused = home.call("run", longer)
     assert_two_lines(refused, "studies/narrow cannot be imported", "budget.epochs is 3 there")
     assert not (home.path / "studies" / "longer").exists()
 
@@ -143,22 +149,58 @@ warm_start = [{study = "studies/ecg", use = "import"}]
 """
 
 
-def test_an_imported_network_can_be_retrained_from_its_parameters_alone(
-    searched: Searched, ray_head: RayHead
-):
+@dataclass(frozen=True, kw_only=True)
+class Imported:
+    """A study that took a network over, and what retraining that printed and wrote."""
+
+    run: subprocess.CompletedProcess[str]
+    retrained: subprocess.CompletedProcess[str]
+    number: int
+    model: Path
+    taken_from: tuple[dict[str, str], dict[str, str]]
+    """The checksums of the earlier study's trials, before and afterwards."""
+
+
+@pytest.fixture(scope="module")
+def imported(searched: Searched, ray_head: RayHead) -> Imported:
+    """`retrain --workers 2` of a network that `wider.toml` imported."""
     home = searched.home
     before = digests(searched.study.path / "trials")
     (home.path / "wider.toml").write_text(WIDER_ECG)
     ended = run(home, "wider.toml", ray_head)
-    assert "earlier  studies/ecg: 6 candidates imported" in ended.stdout
     wider = records(home, "wider")
     number = next(n for n, r in wider.items() if r.imported is not None and r.phase == "done")
-    ecg = {record.key: record for record in records(home, "ecg").values()}
-    assert wider[number].costs == ecg[wider[number].key].costs
     retrained = home.run(
-        "retrain", "studies/wider", "--trial", str(number), "--epochs", "1", at=ray_head.address
+        *("retrain", "studies/wider", "--trial", str(number)),
+        *("--workers", "2", "--epochs", "2"),
+        at=ray_head.address,
     )
     assert retrained.returncode == 0, retrained.stdout + retrained.stderr
     (model,) = (home.path / "studies" / "wider" / "retrained").iterdir()
-    assert (model / "model.safetensors").exists()
-    assert digests(searched.study.path / "trials") == before
+    return Imported(
+        run=ended,
+        retrained=retrained,
+        number=number,
+        model=model,
+        taken_from=(before, digests(searched.study.path / "trials")),
+    )
+
+
+def test_an_imported_network_costs_what_it_did(imported: Imported, searched: Searched):
+    assert "earlier  studies/ecg: 6 candidates imported" in imported.run.stdout
+    record = records(searched.home, "wider")[imported.number]
+    ecg = {record.key: record for record in records(searched.home, "ecg").values()}
+    assert record.costs == ecg[record.key].costs
+
+
+def test_an_imported_network_can_be_retrained_from_its_parameters_alone(imported: Imported):
+    assert (imported.model / "model.safetensors").exists()
+    before, after = imported.taken_from
+    assert before == after != {}
+
+
+def test_two_workers_retrain_data_parallel(imported: Imported):
+    assert "2 epochs on 2 workers x (1 CPU)" in imported.retrained.stdout
+    assert imported.model.name.endswith("-workers-2")
+    card = json.loads((imported.model / "card.json").read_text())
+    assert (card["epochs"], card["workers"]) == (2, 2)

@@ -24,7 +24,7 @@ from .driver import (
     wait_until_gone,
     wait_until_only_agents,
 )
-from .ray_head import start_nodes
+from .ray_head import living_children, start_nodes
 
 pytestmark = pytest.mark.slow
 
@@ -141,27 +141,33 @@ def test_a_trial_whose_rank_was_killed_goes_on_from_its_checkpoint(wide: WideSea
     assert "lost worker (a worker process died): goes on from its checkpoint" in wide.end.stdout
 
 
-@pytest.mark.parametrize("way", ["Ctrl-C", "SIGTERM", "SIGKILL"])
-def test_no_rank_outlives_its_driver_however_that_ends(home: Home, way: str):
-    command = (
-        "run",
-        home.write_toy_study("wide", candidates=3, epochs=9, wide_above=0, epoch_s=0.3),
-    )
-    with home.start(*command, "--cpus", "2") as driver:
-        driver.wait_until(home.study("wide").has_epochs(1))
-        ranks = [pid for pid in driver.survivors() if "ray::Rank" in command_of(pid)]
+def _command(home: Home) -> tuple[str, str]:
+    file = home.write_toy_study("one", candidates=1, epochs=30, wide_above=0, epoch_s=0.3)
+    return "run", file
+
+
+def _ranks(processes: set[int]) -> set[int]:
+    return {pid for pid in processes if "ray::Rank" in command_of(pid)}
+
+
+def test_no_rank_outlives_its_driver_that_was_told_to_leave(home: Home, wide: WideSearch):
+    with home.start(*_command(home), at=wide.address) as driver:
+        driver.wait_until(home.study("one").has_epochs(1))
+        ranks = _ranks(living_children())
         assert len(ranks) == 2
-        if way == "SIGKILL":
-            driver.kill()
-            wait_until_gone(set(ranks), seconds=5)
-            wait_until_only_agents(driver, seconds=20)
-            return
-        if way == "Ctrl-C":
-            driver.press_ctrl_c()
-        else:
-            os.kill(driver.process.pid, signal.SIGTERM)
+        os.killpg(driver.process.pid, signal.SIGTERM)  # as `timeout` and batch systems do
         assert driver.wait(30) == 130
-        wait_until_gone(driver.survivors(), seconds=5)
+        wait_until_gone(ranks | driver.survivors(), seconds=5)
+
+
+def test_no_rank_outlives_a_killed_driver_nor_the_ray_that_it_has_started(home: Home):
+    with home.start(*_command(home), "--cpus", "2") as driver:
+        driver.wait_until(home.study("one").has_epochs(1))
+        ranks = _ranks(driver.survivors())
+        assert len(ranks) == 2
+        driver.kill()
+        wait_until_gone(ranks, seconds=5)
+        wait_until_only_agents(driver, seconds=20)
 
 
 def test_a_trial_wider_than_the_cluster_is_refused(wide: WideSearch):
