@@ -112,6 +112,11 @@ def is_exact(name: str, cost_names: Iterable[str]) -> bool:
     )
 
 
+def first_learned(objectives: Sequence[Objective]) -> Objective:
+    """Return the objective that a study's models are first of all judged by."""
+    return next(objective for objective in objectives if not objective.exact)
+
+
 def objective_vector(
     objectives: Sequence[Objective], metrics: Mapping[str, float], costs: Mapping[str, float]
 ) -> tuple[float, ...]:

@@ -25,6 +25,7 @@ from search.engine.failures import LOSS_MESSAGES, explain
 from search.engine.lease import Lease, candidate_name
 from search.errors import StudyError
 from search.interruption import Interruption
+from search.objectives import first_learned
 from search.problem import ProblemSpec, ReplayTrial, rebuild_candidate
 from search.reports.progress import format_value
 from search.retraining.evaluation import Evaluation, evaluate, evaluation_threads
@@ -104,7 +105,7 @@ def retrain(
         require_fit(connection.capacity, resources, "retraining")
         show(f"on       {connection.description}")
         stack.callback(shutil.rmtree, folder.ray, ignore_errors=True)
-        metric = next(o.metric for o in study.objectives if not o.exact)
+        metric = first_learned(study.objectives).metric
         retrained = []
         for record in chosen:
             if interruption.requested:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from search.engine.pareto import front
-from search.objectives import objective_vector
+from search.objectives import first_learned, objective_vector
 from search.study.records import CandidateRecord, Phase
 from search.study.study import Study
 
@@ -36,7 +36,7 @@ def front_records(study: Study) -> list[CandidateRecord]:
 
 def most_accurate(study: Study, count: int) -> list[CandidateRecord]:
     """Return the `count` members of the front that are best in the first learned objective."""
-    learned = next(objective for objective in study.objectives if not objective.exact)
+    learned = first_learned(study.objectives)
     ranked = sorted(
         front_records(study),
         key=lambda record: learned.minimised(record.metrics[learned.metric]),

@@ -11,6 +11,7 @@ import pytest
 from scipy.optimize import check_grad
 
 from search.engine.pareto import dominates
+from search.execution.replay import replay
 from search.execution.simulator import simulate
 from search.objectives import Objective
 from search.sampling.curve_model import CurveModel, Results
@@ -197,3 +198,12 @@ def test_a_search_depends_on_the_earlier_study_beyond_its_first_candidates(
 def test_scales_of_earlier_studies_are_kept_with_the_others(prior: PriorResults) -> None:
     found = simulate(Harder(), LOG, max_epochs=9, candidates=8, startup=3, priors=[prior])
     assert "earlier study 0" in str(found.study.note(SCALES_NOTE))
+
+
+def test_a_search_with_an_earlier_study_comes_out_the_same_from_its_log(
+    prior: PriorResults,
+) -> None:
+    found = simulate(Harder(), LOG, max_epochs=9, candidates=10, startup=3, priors=[prior])
+    again = replay(found.study, Harder())
+    assert again.difference is None
+    assert again.suggestions >= 10

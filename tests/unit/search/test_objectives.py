@@ -11,6 +11,7 @@ from search.objectives import (
     Objective,
     bound_violations,
     exact_value,
+    first_learned,
     is_exact,
     objective_vector,
 )
@@ -23,6 +24,11 @@ SIZE = Objective("parameters", "min", exact=True)
 def test_maximised_objectives_are_negated_and_the_order_is_kept() -> None:
     assert objective_vector((F1, SIZE), {"mean_f1": 0.7}, COSTS) == (-0.7, 20_000.0)
     assert objective_vector((SIZE, F1), {"mean_f1": 0.7}, COSTS) == (20_000.0, -0.7)
+
+
+def test_models_are_first_of_all_judged_by_the_first_objective_that_is_learned() -> None:
+    auc = Objective("macro_auc", "max")
+    assert first_learned((SIZE, auc, F1)) == auc
 
 
 def test_natural_undoes_minimised() -> None:
