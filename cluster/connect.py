@@ -39,7 +39,7 @@ OBJECT_STORE_BYTES = 100_000_000
 PROBE_SECONDS = 3.0
 # So long this process waits for Ray's control service when that has died, and then exits. Ray's
 # default of a minute is for one that may come back; the one started here does not.
-_WITHOUT_HEAD = {"RAY_gcs_rpc_server_reconnect_timeout_s": "10"}
+_WITHOUT_HEAD = {"RAY_gcs_rpc_server_reconnect_timeout_s": "20"}
 _LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
 
 

@@ -325,7 +325,7 @@ def test_a_driver_whose_own_ray_lost_its_control_service_ends_soon_and_the_study
         driver.wait_until(home.study("toy").has_epochs(1))
         (head,) = [pid for pid in driver.survivors() if "gcs_server" in command_of(pid)]
         os.kill(head, signal.SIGKILL)
-        assert driver.wait(30) != 0
+        assert driver.wait(45) != 0
     again = home.run("run", file, "--cpus", "2")
     assert again.returncode == 0, again.stderr
     home.study("toy").assert_whole(2)
