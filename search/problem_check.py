@@ -7,6 +7,8 @@ from a candidate only. Its mistakes show here, too, instead of in the middle of 
 
 from __future__ import annotations
 
+import itertools
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -35,6 +37,8 @@ _MAGNITUDES = 4.0
 """Steps of numbers that are changed: from so many powers of ten below their range up to that."""
 _SHAPED = 300
 """Draws, to see what trials take."""
+_PATIENCE_S = 20.0
+"""Of drawing where a problem takes its time: a search draws less, and finds out for itself."""
 
 
 def require_sound(
@@ -60,6 +64,8 @@ def require_reachable(problem: Problem, bounds: Sequence[Bound]) -> None:
     None of 1,000 drawn by chance does, nor any of as many that go on from the one nearest to that,
     so that rare candidates are found: a search would turn all its proposals down.
 
+    Drawing so many may take 20 s; of a problem that is slower nothing is refused.
+
     Raises:
         StudyError: the message names the bound and what the nearest candidates have.
     """
@@ -67,7 +73,10 @@ def require_reachable(problem: Problem, bounds: Sequence[Bound]) -> None:
     rng = np.random.default_rng(0)
     found: list[Draft] = []
     nearest: tuple[float, Draft] | None = None
+    until_s = time.monotonic() + _PATIENCE_S
     for number in range(2 * _DRAWS):
+        if time.monotonic() > until_s:
+            return
         trial = DrawnTrial(rng)
         if nearest is not None and number >= _DRAWS:
             trial = _ReachingTrial(rng, nearest[1].params, changed=_CHANGED)
@@ -104,9 +113,13 @@ def drawn_shapes(
     problem: Problem, bounds: Sequence[Bound], given: Sequence[Mapping[str, Any]], seed: int
 ) -> list[Resources]:
     """Return what trials of candidates within bounds take: of enqueued ones, and of some drawn."""
+    if not hasattr(problem, "resources"):
+        return [Resources()]
     exact, rng = exact_bounds(problem, bounds), np.random.default_rng(0)
     drafts = [pinned_draft(problem, bounds, params, seed) for params in given]
-    drawn = (draft(problem, DrawnTrial(rng)) for _ in range(_SHAPED))
+    until_s = time.monotonic() + _PATIENCE_S
+    in_time = itertools.takewhile(lambda _: time.monotonic() < until_s, range(_SHAPED))
+    drawn = (draft(problem, DrawnTrial(rng)) for _ in in_time)
     drafts += [
         each
         for each in drawn

@@ -94,8 +94,10 @@ class Conductor:
         self._reopenable = {
             record.number: record for record in reopenable(study, problem, self.can_go_on)
         }
-        for number in study.unfinished_promotions:
+        unfinished = study.unfinished_promotions
+        for number in sorted(unfinished):  # all of them first, as in `next`: a replay compares that
             self._reopen(number)
+        for number in unfinished:
             if study.records[number].phase is Phase.PAUSED:
                 study.promote(number)
         study.begin_session(plan_to_dict(plan), self._reopenable)
@@ -143,7 +145,7 @@ class Conductor:
         promoted = self._engine.take_promoted()
         if len(promoted) > 1:
             self.study.intend_promotions(promoted)
-        for number in {*promoted, *(() if leased is None else (leased,))}:
+        for number in sorted({*promoted, *(() if leased is None else (leased,))}):
             self._reopen(number)
         attempt = 0
         if leased is not None:

@@ -1,8 +1,9 @@
 """Candidates as vectors: what a model of accuracy sees of parameters and exact costs.
 
-A number is its place in its range, from 0 to 1 (by the logarithm where the space says so). Of a
-categorical parameter each choice is a coordinate, so that any two choices are 1 apart. A parameter
-that a candidate does not have is halfway, or a choice of its own. Exact costs are added: how
+A number is its place in its range, from 0 to 1 (by the logarithm where the space says so; what has
+none is at the low end). Of a categorical parameter each choice is a coordinate, so that any two
+choices are 1 apart. A parameter that a candidate does not have, or in another space has as a text
+in place of a number, is halfway, or a choice of its own. Exact costs are added: how
 accurate a model can be depends on nothing as much as on its size.
 
 Coordinates of one parameter (or cost) are a group: they share a length scale.
@@ -76,7 +77,10 @@ def _joined(known: BaseDistribution | None, other: BaseDistribution) -> BaseDist
     if known is other or known is None or known == other or type(known) is not type(other):
         return known or other
     if isinstance(known, CategoricalDistribution) and isinstance(other, CategoricalDistribution):
-        return CategoricalDistribution(tuple(dict.fromkeys((*known.choices, *other.choices))))
+        choices: dict[Any, Any] = {}
+        for choice in (*known.choices, *other.choices):
+            choices.setdefault(_hashable(choice), choice)
+        return CategoricalDistribution(tuple(choices.values()))
     assert isinstance(known, FloatDistribution | IntDistribution)
     assert isinstance(other, FloatDistribution | IntDistribution)
     return FloatDistribution(
@@ -94,15 +98,30 @@ def _columns(
 ) -> FloatArray:
     if isinstance(distribution, CategoricalDistribution):
         last = len(distribution.choices)
-        place = {choice: i for i, choice in enumerate(distribution.choices)}
+        place = {_hashable(choice): i for i, choice in enumerate(distribution.choices)}
         columns = np.zeros((len(candidates), last + 1))
-        chosen = [place.get(candidate.params.get(name, _ABSENT), last) for candidate in candidates]
+        given = (candidate.params.get(name, _ABSENT) for candidate in candidates)
+        chosen = [place.get(_hashable(choice), last) for choice in given]
         columns[range(len(candidates)), chosen] = _APART
         return columns
     assert isinstance(distribution, FloatDistribution | IntDistribution)
-    values = np.array([candidate.params.get(name, np.nan) for candidate in candidates], np.float64)
+    values = _numbers([candidate.params.get(name, np.nan) for candidate in candidates])
+    if distribution.log:
+        values = np.where(values <= 0.0, distribution.low, values)
     places = to_units(distribution, values)
     return np.where(np.isnan(places), 0.5, places)[:, None]
+
+
+def _numbers(values: Sequence[Any]) -> FloatArray:
+    """Return numbers as they are, and NaN for whatever is none."""
+    if not {*map(type, values)} <= {int, float}:  # as a rule they are, and it is asked for often
+        values = [value if isinstance(value, int | float) else np.nan for value in values]
+    return np.array(values, dtype=np.float64)
+
+
+def _hashable(choice: Any) -> Any:
+    """Return a choice as a key; lists are what storages make of tuples."""
+    return tuple(map(_hashable, choice)) if isinstance(choice, list | tuple) else choice
 
 
 def _width(distribution: BaseDistribution) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import tempfile
 from pathlib import Path
@@ -20,6 +21,7 @@ from search.engine.goal import Goal
 from search.engine.halving import ParetoHalving
 from search.engine.lease import candidate_name
 from search.engine.reopening import reopenable
+from search.execution.replay import replay
 from search.study.checkpoints import CheckpointFolder
 from search.study.creation import create_study
 from search.study.records import CandidateRecord, Phase
@@ -190,6 +192,27 @@ def test_who_never_started_is_started_when_the_study_goes_on(tmp_path: Path) -> 
     run(study, plan(2), tmp_path)
     assert [record.epochs for record in study.records.values()] == [1, 1]
     assert all(trial.state.is_finished() for trial in trials(study))
+
+
+@pytest.mark.parametrize("writes", range(9))
+def test_an_extension_killed_while_stopped_ones_are_taken_up_replays(
+    tmp_path: Path, writes: int
+) -> None:
+    """With no more to start, all members of the front are taken up and promoted at once."""
+    halving = ParetoHalving(eta=3, min_results=1, finish_front=True)
+    short, long = (
+        dataclasses.replace(plan(8, budget_epochs=budget), halving=halving) for budget in (12, None)
+    )
+    storage = MortalStorage()
+    study = create_study(storage, "toy", TOY_OBJECTIVES)
+    run(study, short, tmp_path)
+    storage.writes_left = writes
+    with pytest.raises(Killed):
+        run(reopened(study), long, tmp_path)
+    storage.writes_left = math.inf
+    study = reopened(study)
+    run(study, long, tmp_path)
+    assert replay(study, ToyProblem()).difference is None
 
 
 @settings(max_examples=10, deadline=None)

@@ -101,6 +101,20 @@ def ceilings_at(rate: float, drawn: Sequence[Draft]) -> list[float]:
     return ceilings([Draft(**{**vars(d), "params": {**d.params, "rate": rate}}) for d in drawn])
 
 
+@pytest.mark.parametrize("rates", [["slow", "fast"], [0.0, 0.01], [[1, 2], [3, 4]], [True, None]])
+def test_values_that_have_no_place_in_an_earlier_range_are_expected_of_something(
+    prior: PriorResults, rates: list[Any]
+) -> None:
+    class Chosen(ToyProblem):
+        def suggest(self, trial: Any) -> dict[str, Any]:
+            rate = trial.suggest_categorical("rate", rates)
+            return {"size": trial.suggest_int("size", 1, 1000, log=True), "rate": rate}
+
+    expected = knowing(prior, problem=Chosen()).of_drafts(drafts(40, Chosen()))
+    assert np.isfinite(expected).all()
+    assert np.std(expected) > 0.5
+
+
 def test_without_earlier_studies_nothing_is_expected() -> None:
     assert knowing().of_drafts(drafts(3)).shape == (1, 3, 0)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from cluster.resources import Resources
+from search import problem_check
 from search.cli import main
 from search.errors import StudyError
 from search.objectives import Bound, Objective
@@ -225,7 +227,32 @@ def test_only_a_study_that_begins_with_nothing_is_refused_for_its_bounds() -> No
     begun_with(enqueue=[{"size": 123_456_789}])
 
 
+def test_a_problem_whose_costs_take_long_is_left_to_the_search(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Slow(ToyProblem):
+        asked = 0
+
+        def cost(self, candidate: Mapping[str, float]) -> dict[str, float]:
+            self.asked += 1
+            time.sleep(0.01)
+            return super().cost(candidate)
+
+    monkeypatch.setattr(problem_check, "_PATIENCE_S", 0.05)
+    problem = Slow()
+    require_reachable(problem, [Bound("parameters", max=0.5)])
+    assert drawn_shapes(problem, (), (), 0) == [Resources()]
+    assert 2 <= problem.asked < 20
+
+
 # What trials take ---------------------------------------------------------------------------------
+
+
+def test_a_problem_that_asks_for_nothing_takes_one_worker_whatever_is_drawn() -> None:
+    class Plain:
+        suggest = cost = learn = None
+
+    assert drawn_shapes(Plain(), (), (), 0) == [Resources()]  # type: ignore[arg-type]
 
 
 def test_shapes_are_those_of_candidates_within_bounds_and_of_enqueued_ones() -> None:
