@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 
 from cluster.resources import Resources
 from ecgmodels.configs import nearest_hint
@@ -21,7 +20,8 @@ from search.errors import StudyError
 from search.named_failures import with_named_failures
 from search.objectives import Bound, Objective, bound_violations, exact_value, is_exact
 from search.problem import Problem, candidate_dict, candidate_resources, measured_costs
-from search.sampling.drawing import Draft, DrawnTrial, draft, from_unit, to_unit
+from search.sampling.approaching import approaching
+from search.sampling.drawing import Draft, DrawnTrial, draft
 from search.sampling.pinned import exact_bounds, pinned_draft
 from spaces import CandidateRefused
 
@@ -29,12 +29,6 @@ _TRIES = 200
 """Draws, until the space does not refuse one."""
 _DRAWS = 1000
 """By chance, until a candidate keeps the bounds; then as many like the one nearest to that."""
-_CHANGED = 0.3
-"""How likely a parameter of that one is changed."""
-_TO_AN_END = 0.1
-"""How likely a number that is changed becomes an end of its range."""
-_MAGNITUDES = 4.0
-"""Steps of numbers that are changed: from so many powers of ten below their range up to that."""
 _SHAPED = 300
 """Draws, to see what trials take."""
 _PATIENCE_S = 20.0
@@ -72,41 +66,15 @@ def require_reachable(problem: Problem, bounds: Sequence[Bound]) -> None:
     bounds = exact_bounds(problem, bounds)
     rng = np.random.default_rng(0)
     found: list[Draft] = []
-    nearest: tuple[float, Draft] | None = None
     until_s = time.monotonic() + _PATIENCE_S
-    for number in range(2 * _DRAWS):
+    for drawn in approaching(problem, bounds, rng, by_chance=_DRAWS, near=_DRAWS):
         if time.monotonic() > until_s:
             return
-        trial = DrawnTrial(rng)
-        if nearest is not None and number >= _DRAWS:
-            trial = _ReachingTrial(rng, nearest[1].params, changed=_CHANGED)
-        drawn = draft(problem, trial)
-        if drawn is None:
-            continue
-        distance = sum(max(0.0, excess) for excess in bound_violations(bounds, drawn.costs))
-        if distance == 0.0:
-            return
-        found.append(drawn)
-        if nearest is None or distance < nearest[0]:
-            nearest = distance, drawn
+        if drawn is not None:
+            if max(bound_violations(bounds, drawn.costs), default=0.0) <= 0.0:
+                return
+            found.append(drawn)
     raise _out_of_reach(bounds, found) if found else _all_refused(problem)
-
-
-class _ReachingTrial(DrawnTrial):
-    """Is like a known candidate but for some numbers, a little or a lot, up to the ends of their
-    ranges: costs are extreme there, and what keeps narrow bounds lies close to what does not."""
-
-    def _value(self, name: str, distribution: BaseDistribution) -> Any:
-        known = self._near.get(name)
-        if known is None or not isinstance(distribution, FloatDistribution | IntDistribution):
-            return super()._value(name, distribution)
-        if distribution.low <= known <= distribution.high and not self._changes():
-            return known
-        if self._rng.random() < _TO_AN_END:
-            return distribution.low if self._rng.random() < 0.5 else distribution.high
-        step = 10.0 ** self._rng.uniform(-_MAGNITUDES, 0.0)
-        moved = to_unit(distribution, known) + self._rng.normal(0.0, step)
-        return from_unit(distribution, min(max(moved, 0.0), 1.0))
 
 
 def drawn_shapes(

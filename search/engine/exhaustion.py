@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from search.objectives import Bound
 from search.problem import Problem
+from search.sampling.approaching import approaching
 from search.sampling.beginning import ENQUEUED_ATTRIBUTE
 from search.sampling.drawing import Draft, DrawnTrial, draft
 from search.sampling.pinned import exact_bounds, fingerprint
@@ -48,11 +50,9 @@ def is_exhausted(
     origins = [record.params for record in study.records.values()]
     rng = np.random.default_rng(derived_seed(seed, "exhausted", len(trials)))
     bounds = exact_bounds(problem, bounds)
-    return not any(
-        _is_new(draft(problem, trial), bounds, known)
-        for _ in range(_DRAWS)
-        for trial in _trials(rng, origins)
-    )
+    drawn = (draft(problem, trial) for _ in range(_DRAWS) for trial in _trials(rng, origins))
+    rare = approaching(problem, bounds, rng, by_chance=_DRAWS, near=_DRAWS)
+    return not any(_is_new(each, bounds, known) for each in itertools.chain(drawn, rare))
 
 
 def _trials(rng: np.random.Generator, origins: Sequence[Mapping[str, Any]]) -> list[DrawnTrial]:

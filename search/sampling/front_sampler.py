@@ -38,6 +38,8 @@ _CHANGES = (0.5, 0.2)
 """How likely a parameter of a front's member, and of one of the best drafts, is changed."""
 _OPENING = 64
 """Drafts of which the first proposals take the one whose size is farthest from all before."""
+_APPROACHING = 1024
+"""Drafts where bounds are so narrow that none of the first ones keeps them."""
 _BEFORE = 256
 """Of all before, so many count: the latest."""
 _SHARE_TRAINED = 0.3
@@ -97,6 +99,8 @@ class FrontSampler:
         measured = [dossier for dossier in dossiers if dossier.point is not None]
         if len(dossiers) < self._startup or not measured:
             pool.draw(_OPENING, np.random.default_rng(seed))
+            if not pool.drafts:
+                pool.approach(_APPROACHING, np.random.default_rng(seed))
             return self._opening(pool, dossiers)
         self._draw_by_chance(pool, seed)
         best = front(np.array([dossier.point for dossier in measured]))

@@ -9,6 +9,7 @@ import numpy as np
 
 from search.objectives import Bound
 from search.problem import Problem
+from search.sampling.approaching import approaching
 from search.sampling.drawing import Draft, DrawnTrial, draft
 
 
@@ -44,6 +45,15 @@ class Pool:
         for _ in range(count):
             origin = origins[int(rng.integers(len(origins)))]
             self._try(DrawnTrial(rng, origin, changed=changed))
+
+    def approach(self, count: int, rng: np.random.Generator) -> None:
+        """Add drafts within bounds that chance hardly meets, from so many trials."""
+        trials = approaching(
+            self._problem, self._bounds, rng, by_chance=count // 4, near=count - count // 4
+        )
+        for drafted in trials:
+            if drafted is not None:
+                self.add(drafted)
 
     def add(self, drafted: Draft) -> None:
         """Add a draft, unless it is known, in the pool already, or out of bounds."""

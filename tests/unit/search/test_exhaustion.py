@@ -85,8 +85,9 @@ def test_what_is_enqueued_later_is_tried(tmp_path: Path) -> None:
         def suggest(self, trial: Any) -> dict[str, float]:
             return {"size": trial.suggest_int("size", 1, 10**9), "rate": 0.01}
 
-    storage, bounds = InMemoryStorage(), [Bound("parameters", min=10**9)]
+    one = 123_456_789
+    storage, bounds = InMemoryStorage(), [Bound("parameters", min=one, max=one)]
     study, done = searched(storage, Rare(), tmp_path, bounds=bounds)
     assert (len(study.records), done) == (0, EXHAUSTED)
-    study, _ = searched(storage, Rare(), tmp_path, bounds=bounds, enqueued=[{"size": 10**9}])
-    assert [record.params for record in study.records.values()] == [{"size": 10**9}]
+    study, _ = searched(storage, Rare(), tmp_path, bounds=bounds, enqueued=[{"size": one}])
+    assert [record.params for record in study.records.values()] == [{"size": one}]

@@ -234,3 +234,17 @@ def test_any_number_of_objectives_can_be_searched(objectives: list[Objective]) -
     )
     assert len(result.trials) > 6
     assert result.front()
+
+
+def test_bounds_that_chance_hardly_meets_are_reached() -> None:
+    """Of the cube, one in six thousand has a product above 0.9."""
+
+    class Corner(ToyProblem):
+        def suggest(self, trial: Any) -> dict[str, float]:
+            sides = [trial.suggest_float(name, 0.0, 1.0) for name in "abc"]
+            return {"size": 1000.0 * math.prod(sides), "rate": 0.01}
+
+    bounds = [Bound("parameters", min=900)]
+    found = simulate(Corner(), LOG, max_epochs=9, candidates=12, startup=4, bounds=bounds)
+    assert len(found.trials) == 12
+    assert all(trial.costs["parameters"] >= 900 for trial in found.trials)
