@@ -8,7 +8,7 @@ holds here, the curve model finds out from results (`curve_model.Results.forekno
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -46,10 +46,7 @@ class Foreknowledge:
         """Those that are known, or can be expected, of what is only drawn."""
         self._learned = sum(not o.exact for o in objectives)
         self._priors = tuple(priors)
-
-    def __len__(self) -> int:
-        """How many earlier studies there are."""
-        return len(self._priors)
+        self._kept: dict[int, FloatArray] = {}
 
     def of(self, candidates: Sequence[Encoded]) -> FloatArray:
         """Return what is expected of candidates, float64 [learned objective, candidate, study].
@@ -60,6 +57,17 @@ class Foreknowledge:
             return np.zeros((self._learned, len(candidates), len(self._priors)))
         with one_thread():
             return np.stack([study.expect(candidates) for study in self._studies], axis=2)
+
+    def of_candidates(self, encoded: Mapping[int, Encoded]) -> dict[int, FloatArray]:
+        """Return what is expected of a study's candidates, float64 [learned objective, study].
+
+        Args:
+            encoded: by their numbers; what is expected of one never changes, and is kept.
+        """
+        new = [number for number in encoded if number not in self._kept]
+        found = self.of([encoded[number] for number in new])
+        self._kept |= {number: found[:, place] for place, number in enumerate(new)}
+        return {number: self._kept[number] for number in encoded}
 
     def of_drafts(self, drafts: Sequence[Draft]) -> FloatArray:
         """Return what is expected of drafts, as `of` does."""

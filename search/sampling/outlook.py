@@ -255,7 +255,10 @@ class Outlook:
 
     def _curves(self, observed: Sequence[Observed], of: int) -> Results:
         """Return results of a learned objective, beside what earlier studies let expect of it."""
-        foreknown = self._foreknowledge.of([self._encoded[o.number] for o in observed])[of]
+        known = self._foreknowledge.of_candidates(
+            {o.number: self._encoded[o.number] for o in observed}
+        )
+        foreknown = np.array([known[o.number][of] for o in observed])
         return replace(self._modelled(observed, self._learned[of]), foreknown=foreknown)
 
     def _modelled(self, observed: Sequence[Observed], place: int) -> Results:
