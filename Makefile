@@ -66,6 +66,7 @@ bench: install
 # How many epochs searches need, ours and others', in simulation; some hours.
 bench-search: install
 	$(BIN)/python benchmarks/search_efficiency.py --cache build/search_traces
+	$(BIN)/python benchmarks/warm_starts.py
 
 clean:
 	rm -rf $(VENV) demo build dist *.egg-info
