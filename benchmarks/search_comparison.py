@@ -23,6 +23,8 @@ LADDER = (1 / 12, 1 / 8, 1 / 4, 1 / 2)
 
 A search with more of a budget begins as one with less: only what it costs to simulate differs.
 """
+TRAIN_IN_FULL = ("random", "nsga2", "tpe")
+"""Peers that stop no training, and are given the whole of the budget."""
 OBJECTIVES = (Objective("accuracy", "max"), Objective("log10_parameters", "min", exact=True))
 MANY_WORKERS = 64
 
@@ -43,7 +45,10 @@ class Ours:
     sampler: str
     halving: bool
     at_most: float = 1.0
-    """Share of the peers' budget after which what was not reached counts as never reached."""
+    """Share of 100 trainings after which what was not reached counts as never reached.
+
+    For peers that stop trainings early, too.
+    """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,8 +137,10 @@ class Comparison:
 
     def _theirs(self, name: str, peer: Peer) -> Traces:
         if (name, peer.name) not in self._peer_traces:
+            share = 1.0 if peer.name in TRAIN_IN_FULL else self.ours.at_most
+            budget_epochs = round(share * full_budget(name))
             self._peer_traces[name, peer.name] = [
-                self.pool.submit(their_trace, name, peer, seed, self.cache)
+                self.pool.submit(their_trace, name, peer, seed, budget_epochs, self.cache)
                 for seed in range(self.seeds)
             ]
         return self._peer_traces[name, peer.name]
@@ -146,9 +153,9 @@ class Comparison:
         return [future.result() for future in self._our_traces[name, workers]]
 
 
-def their_trace(name: str, peer: Peer, seed: int, cache: Path | None) -> Trace:
+def their_trace(name: str, peer: Peer, seed: int, budget_epochs: int, cache: Path | None) -> Trace:
     """Return a peer's trace; runs in a process of the pool."""
-    return peer_trace(peer, make_problem(name), seed, full_budget(name), cache)
+    return peer_trace(peer, make_problem(name), seed, budget_epochs, cache)
 
 
 def search_to(name: str, seed: int, ours: Ours, workers: int, goal: float) -> Trace:

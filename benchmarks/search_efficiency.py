@@ -6,8 +6,8 @@
 
 A search is given by its trace: the hypervolume of all results so far, over chance and below ten
 million parameters (on a logarithmic scale), after every epoch spent. One worker, full length 52
-epochs. Medians over the seeds; what is not reached within 5,200 epochs (for ours, `--at-most` of
-them) counts as infinite, null in JSON:
+epochs. Medians over the seeds; what is not reached within 5,200 epochs (for ours and for peers that
+stop trainings early, `--at-most` of them) counts as infinite, null in JSON:
 
 PROBLEM, TPE's volume     epochs until ours has the median hypervolume that stock TPE has after 100
                           full trainings, its 5,200 epochs as the peer
@@ -58,7 +58,7 @@ def main() -> None:
     parser.add_argument("--sampler", default=DEFAULT_SAMPLER, choices=SAMPLERS)
     parser.add_argument("--no-halving", action="store_true", help="train everything in full")
     parser.add_argument(
-        "--at-most", type=float, default=1.0, help="share of 100 trainings for ours"
+        "--at-most", type=float, default=1.0, help="share of 100 trainings for whoever halves"
     )
     parser.add_argument("--json", action="store_true", help="print JSON rows")
     options = parser.parse_args()
