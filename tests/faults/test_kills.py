@@ -187,8 +187,8 @@ def test_a_search_killed_at_twenty_random_moments_ends_whole(home: Home, seed: i
     moments = random.Random(seed)
     command = (
         "run",
-        home.write_toy_study("toy", candidates=40, epochs=9, epoch_s=0.15),
-    )
+        home.write_toy_study("toy", candidates=120, epochs=9, epoch_s=0.15),
+    )  # enough that twenty kills come before its end
     study = home.study("toy")
     finished: dict[int, list[str]] = {}
     kills = 0
@@ -213,7 +213,7 @@ def test_a_search_killed_at_twenty_random_moments_ends_whole(home: Home, seed: i
                 _tear(study, moments)
         ended = home.run(*command, at=head.address, timeout_s=300)
     assert ended.returncode == 0, ended.stderr
-    study.assert_whole(40)
+    study.assert_whole(120)
     for number, lines in finished.items():
         assert _lines_of(study, number) == lines
     for trial in study.trials():
