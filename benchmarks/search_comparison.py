@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import statistics
 import sys
@@ -16,13 +17,16 @@ from search_problems import make_problem
 from search_traces import Trace, epochs_to, peer_trace, reference, thinned
 from table import Row, cpu_name
 
-from search import Objective, ParetoHalving, simulate
+from search import Objective, ParetoHalving
+from search.engine.conductor import Plan
+from search.engine.decisions import Verdict
+from search.engine.front_volume import FrontVolume
+from search.engine.goal import Goal
+from search.engine.optimism import Optimism
+from search.execution.simulator import simulate_plan
+from search.objectives import objective_vector
+from search.study.records import CandidateRecord, Failure
 
-LADDER = (1 / 12, 1 / 8, 1 / 4, 1 / 2)
-"""Shares of the budget that ours is given, one after the other, before the most it may have.
-
-A search with more of a budget begins as one with less: only what it costs to simulate differs.
-"""
 TRAIN_IN_FULL = ("random", "nsga2", "tpe")
 """Peers that stop no training, and are given the whole of the budget."""
 OBJECTIVES = (Objective("accuracy", "max"), Objective("log10_parameters", "min", exact=True))
@@ -160,31 +164,50 @@ def their_trace(name: str, peer: Peer, seed: int, budget_epochs: int, cache: Pat
 
 def search_to(name: str, seed: int, ours: Ours, workers: int, goal: float) -> Trace:
     """Return our trace up to where it has the hypervolume `goal`, or to the end of the budget."""
-    trace: Trace = []
-    for share in (*(share for share in LADDER if share < ours.at_most), ours.at_most):
-        trace = search(name, seed, ours, workers, round(share * full_budget(name)))
-        if trace[-1][1] >= goal:
-            break
-    return trace
-
-
-def search(name: str, seed: int, ours: Ours, workers: int, budget_epochs: int) -> Trace:
-    """Return the trace of one simulation of ours."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     problem = make_problem(name)
-    result = simulate(
-        problem,
-        OBJECTIVES,
-        max_epochs=problem.max_epochs,
-        workers=workers,
-        budget_epochs=budget_epochs,
-        seed=seed,
+    budget_epochs = round(ours.at_most * full_budget(name))
+    plan = Plan(
+        goal=Goal(max_epochs=problem.max_epochs, budget_epochs=budget_epochs),
         sampler=ours.sampler,
+        seed=seed,
         halving=ParetoHalving() if ours.halving else None,
+        optimism=Optimism(),
     )
-    trace = result.hypervolume_trace(reference(problem))
+    watch = _Watch(reference(problem), goal)
+    with contextlib.suppress(_GoalReached):
+        simulate_plan(problem, OBJECTIVES, plan, workers=workers, listener=watch)
     # Leases that were out when the budget was spent end after it.
-    return thinned([(spent, volume) for spent, volume in trace if spent <= budget_epochs])
+    return thinned([(spent, volume) for spent, volume in watch.trace if spent <= budget_epochs])
+
+
+class _GoalReached(Exception):  # noqa: N818 (nothing went wrong)
+    """The hypervolume is there: nothing more is asked of the search."""
+
+
+class _Watch:
+    """Traces a search while it goes on, and ends it at a hypervolume."""
+
+    def __init__(self, worst: Sequence[float], goal: float) -> None:
+        self.trace: Trace = [(0, 0.0)]
+        accuracy, size = worst
+        self._volume = FrontVolume((-accuracy, size))
+        self._goal = goal
+
+    def started(self, record: CandidateRecord) -> None:
+        """Starting costs no epoch."""
+
+    def reported(self, record: CandidateRecord, verdict: Verdict) -> None:
+        self._volume.add(objective_vector(OBJECTIVES, record.curve[-1].metrics, record.costs))
+        self._spend_epoch()
+        if self._volume.value >= self._goal:
+            raise _GoalReached
+
+    def failed(self, record: CandidateRecord, failure: Failure, *, retried: bool) -> None:
+        self._spend_epoch()
+
+    def _spend_epoch(self) -> None:
+        self.trace.append((self.trace[-1][0] + 1, self._volume.value))
 
 
 def _finite(value: object) -> object:

@@ -18,7 +18,7 @@ from optuna.storages import InMemoryStorage
 
 from cluster.ledger import Ledger, require_fit
 from cluster.resources import Capacity, NodeCapacity, Resources
-from search.engine.conductor import Conductor, Plan
+from search.engine.conductor import Conductor, Listener, Plan
 from search.engine.decisions import Done, Verdict, Wait
 from search.engine.failures import classify, one_line
 from search.engine.front_volume import FrontVolume
@@ -151,18 +151,20 @@ def simulate_plan(
     workers: int = 1,
     capacity: Capacity | None = None,
     priors: Sequence[PriorResults] = (),
+    listener: Listener | None = None,
 ) -> SimulationResult:
     """Carry out a whole plan in virtual time.
 
     Args:
         workers: how many one-CPU workers there are, on one node.
         capacity: a cluster in place of those.
+        listener: hears what happens when it does; what it raises ends the simulation.
     """
     study = create_study(InMemoryStorage(), "simulation", objectives)
     for prior in priors:
         note_prior(study, prior)
     clock = _Clock()
-    conductor = Conductor(problem, study, plan, checkpoints=Path(), clock=clock)
+    conductor = Conductor(problem, study, plan, checkpoints=Path(), listener=listener, clock=clock)
     if capacity is None:
         capacity = Capacity((NodeCapacity(node_id="simulated", cpus=workers),))
     simulation = _Simulation(problem, conductor, capacity, clock)
