@@ -187,7 +187,7 @@ def test_a_search_killed_at_twenty_random_moments_ends_whole(home: Home, seed: i
     moments = random.Random(seed)
     command = (
         "run",
-        home.write_toy_study("toy", candidates=120, epochs=9, epoch_s=0.15),
+        home.write_toy_study("toy", candidates=120, epochs=9, epoch_s=0.3),
     )  # enough that twenty kills come before its end
     study = home.study("toy")
     finished: dict[int, list[str]] = {}
