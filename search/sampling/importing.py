@@ -29,8 +29,9 @@ class Imported:
     """Why -> how many."""
 
     def __str__(self) -> str:
-        text = f"{self.source}: {len(self.candidates)} candidates imported"
-        reasons = ", ".join(f"{count} {why}" for why, count in self.left_out.items())
+        count = len(self.candidates)
+        text = f"{self.source}: {count} candidate{'' if count == 1 else 's'} imported"
+        reasons = ", ".join(f"{left} {why}" for why, left in self.left_out.items())
         return f"{text}, left out: {reasons}" if reasons else text
 
 

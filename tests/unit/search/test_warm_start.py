@@ -195,7 +195,7 @@ def test_failures_are_imported_and_what_was_never_trained_is_not(narrow: Study) 
     from search.warm_start import Earlier
 
     lines = list(take_over(target, ToyProblem(), [Earlier(place=0, prior=None, imported=found)]))
-    assert lines == ["studies/troubled: 1 candidates imported, left out: 2 not trained"]
+    assert lines == ["studies/troubled: 1 candidate imported, left out: 2 not trained"]
     assert target.records[0].phase is Phase.FAILED
     assert target.records[0].failure == study.records[0].failure
 
